@@ -1,0 +1,145 @@
+"""Fixtures for every test: a local AWS, its queues, and a small HTTP server that records what it got."""
+
+import itertools
+import os
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import boto3
+import pytest
+
+from workshop.local_aws import REGION, LocalAws
+
+AWS_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",  # moto accepts any
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION_NAME": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_account_can_be_reached(tmp_path_factory):
+    """No test sees the credentials, profile, token or `.env` of a person: nothing can leave this machine."""
+    patch = pytest.MonkeyPatch()
+    for name in (
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_SQS",
+        "NGROK_AUTHTOKEN",
+    ):
+        patch.delenv(name, raising=False)
+    for name, value in AWS_ENVIRONMENT.items():
+        patch.setenv(name, value)
+    patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nothing listens on the discard port
+    patch.setenv("WORKSHOP_AWS", "local")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def local_aws_server(no_account_can_be_reached, tmp_path_factory):
+    """One moto server for all tests of a worker."""
+    aws = LocalAws(tmp_path_factory.mktemp("aws"))
+    aws.start()
+    yield aws
+    aws.stop()
+
+
+@pytest.fixture
+def local_aws(local_aws_server, monkeypatch):
+    """A running LocalAws; the environment leads boto3 and the AWS CLI to it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws_server.endpoint_url)
+    return local_aws_server
+
+
+@pytest.fixture
+def sqs(local_aws):
+    """A boto3 SQS client on the local AWS."""
+    return boto3.client("sqs")
+
+
+_queue_number = itertools.count()
+
+
+@pytest.fixture
+def make_queue(sqs):
+    """make_queue(**attributes) -> url of a new queue, deleted afterwards; `FifoQueue="true"` for a FIFO one."""
+    urls = []
+
+    def make(**attributes: str) -> str:
+        suffix = ".fifo" if attributes.get("FifoQueue") == "true" else ""
+        name = f"test-{os.getpid()}-{next(_queue_number)}{suffix}"
+        urls.append(sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+        return urls[-1]
+
+    yield make
+    for url in urls:
+        try:
+            sqs.delete_queue(QueueUrl=url)
+        except sqs.exceptions.QueueDoesNotExist:
+            pass
+
+
+@dataclass
+class RecordedRequest:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Receiver:
+    """A real HTTP server. `answer` is a status, or a function of the request giving (status, headers, body)."""
+
+    url: str = ""
+    answer: object = 200
+    requests: list[RecordedRequest] = field(default_factory=list)
+    connections: int = 0
+
+
+@pytest.fixture
+def receiver():
+    """A threaded HTTP server on a free port that keeps connections alive and records every request."""
+    recorder = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self):
+            recorder.connections += 1
+            super().setup()
+
+        def handle_any(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = RecordedRequest(self.command, self.path, dict(self.headers), body)
+            recorder.requests.append(request)
+            answer = recorder.answer(request) if callable(recorder.answer) else (recorder.answer, {}, b"{}")
+            status, headers, content = answer
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = do_DELETE = handle_any
+
+        def log_message(self, *args):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 256
+
+    server = Server(("127.0.0.1", 0), Handler)
+    recorder.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield recorder
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,67 @@
+"""The embedded AWS: moto's server as a process of its own, on a free port, with its log in a file.
+
+    aws = LocalAws(folder)
+    aws.start()
+    boto3.client("sqs", endpoint_url=aws.endpoint_url)
+    aws.stop()
+
+It is a process, not a thread, because moto logs each request to stderr and because it then dies alone.
+"""
+
+import sys
+from pathlib import Path
+
+from .processes import Child
+
+ACCOUNT_ID = "123456789012"  # moto's default, and the account in the source guide's queue URL
+REGION = "us-east-1"
+
+
+class LocalAws:
+    """A moto server. Its state lives in memory and is gone when it stops."""
+
+    def __init__(self, folder: Path, port: int = 0, env: dict[str, str] | None = None):
+        self._port_file = folder / "aws.port"
+        self._child = Child("aws", "workshop.local_aws", [self._port_file, port], folder=folder, env=env)
+
+    def start(self) -> None:
+        """Start it and wait until it listens. Raises ProcessFailed, quoting its log, if it does not."""
+        self._port_file.unlink(missing_ok=True)
+        self._child.start(ready=self._port_file.exists)
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self._port_file.read_text(encoding="utf-8"))
+
+    @property
+    def alive(self) -> bool:
+        return self._child.alive
+
+    def stop(self) -> None:
+        self._child.stop()
+
+
+def serve(port_file: Path, port: int) -> None:
+    """Serve moto on 127.0.0.1 for ever; write the port it got (a free one for 0) into `port_file`."""
+    from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
+
+    server = make_server(
+        "127.0.0.1",
+        port,
+        DomainDispatcherApplication(create_backend_app),
+        threaded=True,
+        request_handler=MotoRequestHandler,
+    )
+    half_written = port_file.with_suffix(".part")
+    half_written.write_text(str(server.server_port), encoding="utf-8")
+    half_written.replace(port_file)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), int(sys.argv[2]))
