@@ -9,41 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import boto3
 import pytest
 
-from workshop.local_aws import REGION, LocalAws
-
-AWS_ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",  # moto accepts any
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_REGION_NAME": REGION,
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_account_can_be_reached(tmp_path_factory):
-    """No test sees the credentials, profile, token or `.env` of a person: nothing can leave this machine."""
-    patch = pytest.MonkeyPatch()
-    for name in (
-        "AWS_PROFILE",
-        "AWS_SESSION_TOKEN",
-        "AWS_ENDPOINT_URL",
-        "AWS_ENDPOINT_URL_SQS",
-        "NGROK_AUTHTOKEN",
-    ):
-        patch.delenv(name, raising=False)
-    for name, value in AWS_ENVIRONMENT.items():
-        patch.setenv(name, value)
-    patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nothing listens on the discard port
-    patch.setenv("WORKSHOP_AWS", "local")
-    yield
-    patch.undo()
+from workshop.local_aws import LocalAws
 
 
 @pytest.fixture(scope="session")
-def local_aws_server(no_account_can_be_reached, tmp_path_factory):
+def local_aws_server(tmp_path_factory):
     """One moto server for all tests of a worker."""
     aws = LocalAws(tmp_path_factory.mktemp("aws"))
     aws.start()
@@ -69,7 +39,7 @@ _queue_number = itertools.count()
 
 @pytest.fixture
 def make_queue(sqs):
-    """make_queue(**attributes) -> url of a new queue, deleted afterwards; `FifoQueue="true"` for a FIFO one."""
+    """make_queue(**attributes) -> url of a new queue, deleted afterwards. FifoQueue="true" makes it FIFO."""
     urls = []
 
     def make(**attributes: str) -> str:
@@ -96,7 +66,7 @@ class RecordedRequest:
 
 @dataclass
 class Receiver:
-    """A real HTTP server. `answer` is a status, or a function of the request giving (status, headers, body)."""
+    """A real HTTP server. `answer` is a status, or a function: request -> (status, headers, body)."""
 
     url: str = ""
     answer: object = 200
