@@ -1,18 +1,24 @@
-"""Before any test or notebook runs: nothing on this machine can lead it to a real account or a real tunnel."""
+"""Before any test or notebook runs: nothing here can reach a real account or open a real tunnel.
+
+`AWS_ENDPOINT_URL` may name another SQS server on this machine; the notebooks then run against that one.
+"""
 
 import os
+from urllib.parse import urlsplit
 
 
 def pytest_configure(config):
-    """Kernels and servers inherit this environment; python-dotenv does not overwrite what is set, even to nothing."""
+    """Set the environment that kernels and servers inherit. Python-dotenv leaves alone what is set here."""
+    endpoint_url = os.environ.get("AWS_ENDPOINT_URL", "")
     for name in [name for name in os.environ if name.startswith(("AWS_", "WORKSHOP_"))]:
         del os.environ[name]
+    if urlsplit(endpoint_url).hostname in ("127.0.0.1", "localhost", "::1"):
+        os.environ["AWS_ENDPOINT_URL"] = endpoint_url
     os.environ.update(
         WORKSHOP_AWS="local",
         NGROK_AUTHTOKEN="",
-        AWS_ENDPOINT_URL="http://127.0.0.1:9",  # the discard port: nothing listens there
-        AWS_ACCESS_KEY_ID="testing",
-        AWS_SECRET_ACCESS_KEY="testing",  # noqa: S106  (moto accepts any)
+        AWS_ACCESS_KEY_ID="testing",  # no account has such a key; moto accepts any
+        AWS_SECRET_ACCESS_KEY="testing",  # noqa: S106
         AWS_DEFAULT_REGION="us-east-1",
         AWS_REGION_NAME="us-east-1",
         AWS_EC2_METADATA_DISABLED="true",
