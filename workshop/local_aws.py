@@ -20,29 +20,36 @@ REGION = "us-east-1"
 class LocalAws:
     """A moto server. Its state lives in memory and is gone when it stops."""
 
-    def __init__(self, folder: Path, port: int = 0, env: dict[str, str] | None = None):
-        self._port_file = folder / "aws.port"
-        self._child = Child("aws", "workshop.local_aws", [self._port_file, port], folder=folder, env=env)
+    def __init__(self, folder: Path, *, env: dict[str, str] | None = None):
+        self._folder = folder
+        self._env = env
+        self._port = 0
+        self._child: Child | None = None
 
     def start(self) -> None:
-        """Start it and wait until it listens. Raises ProcessFailed, quoting its log, if it does not."""
-        self._port_file.unlink(missing_ok=True)
-        self._child.start(ready=self._port_file.exists)
+        """Start it and wait until it listens; a second time, at the same address, empty.
+
+        Raises ProcessFailed, quoting its log, if it does not.
+        """
+        port_file = self._folder / "aws.port"
+        port_file.unlink(missing_ok=True)
+        self._child = Child(
+            "aws", "workshop.local_aws", [port_file, self._port], folder=self._folder, env=self._env
+        )
+        self._child.start(ready=port_file.exists)
+        self._port = int(port_file.read_text(encoding="utf-8"))
 
     @property
     def endpoint_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def port(self) -> int:
-        return int(self._port_file.read_text(encoding="utf-8"))
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def alive(self) -> bool:
-        return self._child.alive
+        return self._child is not None and self._child.alive
 
     def stop(self) -> None:
-        self._child.stop()
+        if self._child:
+            self._child.stop()
 
 
 def serve(port_file: Path, port: int) -> None:

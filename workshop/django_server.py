@@ -1,0 +1,62 @@
+"""The Django project served by granian, as a process of its own.
+
+server = DjangoServer(folder, port=free_port(), env={"DATABASE_URL": ...})
+server.start()
+server.url  # http://127.0.0.1:<port>
+server.stop()
+"""
+
+import http.client
+from pathlib import Path
+
+from .processes import Child
+
+THREADS = 8  # requests handled at once: SQLite takes one writer at a time, the rest wait for a lock
+
+
+class DjangoServer:
+    """`folder` keeps the log, `django.log`; `env` is added to this process's environment."""
+
+    def __init__(self, folder: Path, *, port: int, env: dict[str, str] | None = None):
+        self.port = port
+        self.folder = folder
+        self._child = Child(
+            "django",
+            "granian",
+            [
+                *("--interface", "wsgi", "--host", "127.0.0.1", "--port", port),
+                *("--workers", 1, "--blocking-threads", THREADS, "--access-log"),
+                "workshop_django.config.wsgi:application",
+            ],
+            folder=folder,
+            env=env,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log_path(self) -> Path:
+        return self._child.log_path
+
+    @property
+    def alive(self) -> bool:
+        return self._child.alive
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Raises ProcessFailed, quoting its log, if it does not."""
+        self._child.start(ready=self._answers)
+
+    def stop(self) -> None:
+        self._child.stop()
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()

@@ -1,0 +1,354 @@
+"""The laboratory: every part of the pipeline, running on this machine, opened by a notebook with one line.
+
+    lab = Lab()          # local AWS, queue, Django; says in words what runs where
+    lab.close()          # or: with Lab() as lab: ...
+
+What it starts dies with the notebook's kernel. What it changes in the environment it puts back.
+"""
+
+import atexit
+import json
+import os
+import secrets
+import shutil
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import django
+from botocore.exceptions import BotoCoreError, ClientError
+from django.core.management import call_command
+from django.db import connections
+from django.test.utils import override_settings
+from pyngrok import ngrok
+
+from . import settings, tunnel
+from .django_server import DjangoServer
+from .local_aws import ACCOUNT_ID, REGION, LocalAws
+from .processes import ProcessFailed, free_port
+
+QUEUE_NAME = "image-processing-sync"
+DEAD_LETTER_QUEUE_NAME = f"{QUEUE_NAME}-dlq"
+RECEIVER_PATH = "/api/v1/image-processing-sync"
+FUNCTION_TIMEOUT = 30  # seconds
+VISIBILITY_TIMEOUT = 6 * FUNCTION_TIMEOUT  # seconds: six times the function's timeout is AWS's advice
+MAX_RECEIVE_COUNT = 3  # deliveries of a message before SQS moves it to the dead-letter queue
+
+# Whatever of these a person has set could lead boto3 or the AWS CLI past the local AWS.
+AWS_VARIABLES_TO_CLEAR = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+
+
+class LabError(RuntimeError):
+    """The lab cannot open. The message says what was wrong and what to do."""
+
+
+@cache
+def run_folder() -> Path:
+    """This process's own folder under `.workshop/runs`, removed when the process ends."""
+    folder = settings.RUNS_FOLDER / f"{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise LabError(
+            f"The workshop cannot write to {settings.RUNS_FOLDER} ({error.strerror}). "
+            "Move the checkout to a folder that you may write to, or free some disk space."
+        ) from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+class Lab:
+    """Local AWS (or the real one, or the server at AWS_ENDPOINT_URL), the queues, Django, and a tunnel.
+
+    `queue` and `django` say which parts to start; `expose` opens a tunnel to Django with `ngrok.connect` and
+    sends messages through it. `visibility_timeout` (seconds) and `max_receive_count` are the queue's.
+    `django_environment` is added to what Django's settings read. `quiet` prints nothing.
+
+    Raises LabError, SettingsError or ProcessFailed, each saying what to do.
+    """
+
+    _open: "Lab | None" = None
+
+    def __init__(
+        self,
+        *,
+        queue: bool = True,
+        django: bool = True,
+        expose: bool = False,
+        visibility_timeout: int = VISIBILITY_TIMEOUT,
+        max_receive_count: int = MAX_RECEIVE_COUNT,
+        django_environment: dict[str, str] | None = None,
+        quiet: bool = False,
+    ):
+        if (
+            Lab._open is not None
+        ):  # Run All a second time in one kernel: the new lab takes the old one's place
+            Lab._open.close()
+        Lab._open = self
+        self.folder = run_folder()
+        self.settings = settings.load()
+        self.app_key = secrets.token_urlsafe(32)
+        self.public_url: str | None = None
+        self.queue_url: str | None = None
+        self.dead_letter_queue_url: str | None = None
+        self.server: DjangoServer | None = None
+        self._aws: LocalAws | None = None
+        self._visibility_timeout = visibility_timeout
+        self._max_receive_count = max_receive_count
+        self._django_environment = django_environment or {}
+        self._environment_before: dict[str, str | None] = {}
+        self._overridden: override_settings | None = None
+        self._say = (lambda text: None) if quiet else print
+        atexit.register(self.close)
+        try:
+            self._start_aws()
+            if queue:
+                self._create_queues()
+            self._say(f"Tunnel  {tunnel.configure(self.folder, self.settings.ngrok_authtoken)}")
+            if django:
+                self._start_django(expose)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    # What runs where
+
+    @property
+    def django_url(self) -> str:
+        return self.server.url
+
+    @property
+    def django_port(self) -> int:
+        return self.server.port
+
+    @property
+    def receiver_endpoint(self) -> str:
+        """Where the Lambda posts: through the tunnel if there is one."""
+        return (self.public_url or self.django_url) + RECEIVER_PATH
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The address of the AWS in use; None means the real one."""
+        return self._aws.endpoint_url if self._aws else self.settings.endpoint_url
+
+    # Stopping a part on purpose, and starting it again
+
+    def stop_aws(self) -> None:
+        """Take the local AWS away, as an outage would. Its messages are lost, for moto keeps them in memory."""
+        self._require_local_aws("stop_aws")
+        self._aws.stop()
+
+    def start_aws(self) -> None:
+        """Bring the local AWS back at the same address, with the same queues, empty."""
+        self._require_local_aws("start_aws")
+        self._aws.start()
+        if self.queue_url:
+            self._create_queues()
+
+    def restart_django(self, **environment: str) -> None:
+        """Start Django again at the same port with other settings, for example ALLOWED_HOSTS="..."."""
+        self.server.stop()
+        self._django_environment |= environment
+        self.server = DjangoServer(self.folder, port=self.server.port, env=self._environment_of_django())
+        self.server.start()
+
+    def close(self) -> None:
+        """Stop what the lab started and put the environment back. Safe to call again."""
+        if self.server:
+            self.server.stop()
+        if self._overridden:
+            connections.close_all()
+            self._overridden.disable()
+            self._overridden = None
+        tunnel.restore()
+        if self._aws:
+            self._aws.stop()
+        for name, value in self._environment_before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._environment_before.clear()
+        atexit.unregister(self.close)
+        if Lab._open is self:
+            Lab._open = None
+
+    # Starting, in the order in which the parts need each other
+
+    def _start_aws(self) -> None:
+        if self.settings.real_aws:
+            self._use_real_aws()
+            return
+        if self.settings.endpoint_url:
+            self._say(f"AWS     the server at {self.settings.endpoint_url}, which AWS_ENDPOINT_URL names.")
+        else:
+            self._aws = LocalAws(self.folder)
+            self._aws.start()
+            self._say(
+                f"AWS     local (moto): account {ACCOUNT_ID}, region {REGION}. Nothing leaves this machine."
+            )
+        no_file = str(self.folder / "no-such-file")
+        self._export(
+            AWS_ENDPOINT_URL=self.endpoint_url,
+            AWS_ACCESS_KEY_ID="local",
+            AWS_SECRET_ACCESS_KEY="local",  # noqa: S106  (moto accepts any)
+            AWS_DEFAULT_REGION=REGION,
+            AWS_REGION_NAME=REGION,
+            AWS_CONFIG_FILE=no_file,
+            AWS_SHARED_CREDENTIALS_FILE=no_file,
+            AWS_EC2_METADATA_DISABLED="true",
+            **dict.fromkeys(AWS_VARIABLES_TO_CLEAR),
+        )
+
+    def _use_real_aws(self) -> None:
+        values = self.settings.values
+        self._export(**{name: value for name, value in values.items() if name.startswith("AWS_") and value})
+        if region := values.get("AWS_REGION_NAME"):
+            self._export(AWS_DEFAULT_REGION=region)
+        try:
+            identity = boto3.client("sts").get_caller_identity()
+        except (BotoCoreError, ClientError) as error:
+            raise LabError(
+                f"WORKSHOP_AWS=real, but AWS did not say who you are: {error} "
+                "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION_NAME in .env, "
+                "or write WORKSHOP_AWS=local to work without an account."
+            ) from None
+        self._say(
+            f"AWS     REAL: account {identity['Account']} as {identity['Arn']}, "
+            f"region {os.environ.get('AWS_DEFAULT_REGION', REGION)}. What you do here costs money and is kept."
+        )
+
+    def _create_queues(self) -> None:
+        sqs = boto3.client("sqs")
+        if self.settings.real_aws:
+            self.queue_url = self._existing_queue(sqs)
+        else:
+            self.dead_letter_queue_url = _fresh_queue(
+                sqs, DEAD_LETTER_QUEUE_NAME, MessageRetentionPeriod=str(14 * 24 * 3600)
+            )
+            self.queue_url = _fresh_queue(
+                sqs,
+                QUEUE_NAME,
+                VisibilityTimeout=str(self._visibility_timeout),
+                RedrivePolicy=json.dumps(
+                    {
+                        "deadLetterTargetArn": _arn(sqs, self.dead_letter_queue_url),
+                        "maxReceiveCount": self._max_receive_count,
+                    }
+                ),
+            )
+        self._export(SQS_QUEUE_URL=self.queue_url)
+        name = self.queue_url.rsplit("/", 1)[-1]
+        self._say(f"Queue   {name}, with the dead-letter queue {DEAD_LETTER_QUEUE_NAME}")
+
+    def _existing_queue(self, sqs) -> str:
+        """On a real account nothing is created in passing: the queue must be there."""
+        if url := self.settings.values.get("SQS_QUEUE_URL"):
+            return url
+        try:
+            return sqs.get_queue_url(QueueName=QUEUE_NAME)["QueueUrl"]
+        except sqs.exceptions.QueueDoesNotExist:
+            raise LabError(
+                f"Your account has no queue {QUEUE_NAME} in this region, and .env has no SQS_QUEUE_URL. "
+                "Create it with: python3 -m workshop deploy --aws"
+            ) from None
+
+    def _start_django(self, expose: bool) -> None:
+        for attempt in range(3):  # the free port may be taken between asking for it and using it
+            port = free_port()
+            self.server = DjangoServer(self.folder, port=port)
+            if expose:
+                self.public_url = ngrok.connect(port).public_url
+            self._export(**self._environment_of_django())
+            if attempt == 0:
+                self._open_database()
+            try:
+                self.server.start()
+                break
+            except ProcessFailed as error:
+                if "Address already in use" not in str(error) or attempt == 2:
+                    raise
+                if expose:
+                    ngrok.disconnect(self.public_url)
+        self._say(f"Django  {self.django_url}" + (f", for the world {self.public_url}" if expose else ""))
+
+    def _environment_of_django(self) -> dict[str, str]:
+        hosts = ["127.0.0.1", "localhost"]
+        if self.public_url:
+            hosts.append(urlsplit(self.public_url).hostname)
+        return {
+            "DJANGO_SETTINGS_MODULE": "workshop_django.config.settings",
+            "DJANGO_ALLOW_ASYNC_UNSAFE": "true",  # Django's own switch for notebooks, where a loop is running
+            "SECRET_KEY": self.app_key,
+            "DEBUG": "true",
+            "ALLOWED_HOSTS": ",".join(hosts),
+            "CSRF_TRUSTED_ORIGINS": self.public_url or "",
+            "DATABASE_URL": f"sqlite:///{(self.folder / 'db.sqlite3').as_posix()}",
+            "MEDIA_ROOT": str(self.folder / "media"),
+            "APP_KEY": self.app_key,
+            "SQS_QUEUE_URL": self.queue_url or "",
+            "SYNC_ENDPOINTS": self.receiver_endpoint,
+            **self._django_environment,
+        }
+
+    def _open_database(self) -> None:
+        """Set Django up in this process, too, with an empty database that the server shares."""
+        django.setup()
+        from django.conf import settings as django_settings
+
+        self._overridden = override_settings(
+            APP_KEY=self.app_key,
+            SQS_QUEUE_URL=self.queue_url or "",
+            SYNC_ENDPOINTS=[self.receiver_endpoint],
+        )
+        self._overridden.enable()
+        connections.close_all()
+        shutil.rmtree(django_settings.MEDIA_ROOT, ignore_errors=True)
+        for file in self.folder.glob("db.sqlite3*"):
+            file.unlink()
+        call_command("migrate", verbosity=0, interactive=False)
+
+    def _require_local_aws(self, what: str) -> None:
+        if not self._aws:
+            raise LabError(
+                f"{what}() needs the local AWS; this lab uses {self.endpoint_url or 'a real account'}."
+            )
+
+    def _export(self, **variables: str | None) -> None:
+        """Set (or, with None, clear) variables for this process and its children; close() puts them back."""
+        for name, value in variables.items():
+            self._environment_before.setdefault(name, os.environ.get(name))
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _fresh_queue(sqs, name: str, **attributes: str) -> str:
+    """Create a queue, or take over and empty one that is there already: another server may keep its queues."""
+    try:
+        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    except sqs.exceptions.QueueNameExists:
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    sqs.purge_queue(QueueUrl=url)
+    return url
+
+
+def _arn(sqs, url: str) -> str:
+    return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
