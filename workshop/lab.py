@@ -89,10 +89,8 @@ class Lab:
         django_environment: dict[str, str] | None = None,
         quiet: bool = False,
     ):
-        if (
-            Lab._open is not None
-        ):  # Run All a second time in one kernel: the new lab takes the old one's place
-            Lab._open.close()
+        if Lab._open is not None:
+            Lab._open.close()  # Run All a second time in one kernel: the new lab replaces the old one
         Lab._open = self
         self.folder = run_folder()
         self.settings = settings.load()
@@ -149,7 +147,7 @@ class Lab:
     # Stopping a part on purpose, and starting it again
 
     def stop_aws(self) -> None:
-        """Take the local AWS away, as an outage would. Its messages are lost, for moto keeps them in memory."""
+        """Take the local AWS away, as an outage would. Its messages are lost: moto keeps them in memory."""
         self._require_local_aws("stop_aws")
         self._aws.stop()
 
@@ -228,9 +226,10 @@ class Lab:
                 "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION_NAME in .env, "
                 "or write WORKSHOP_AWS=local to work without an account."
             ) from None
+        region = os.environ.get("AWS_DEFAULT_REGION", REGION)
         self._say(
-            f"AWS     REAL: account {identity['Account']} as {identity['Arn']}, "
-            f"region {os.environ.get('AWS_DEFAULT_REGION', REGION)}. What you do here costs money and is kept."
+            f"AWS     REAL: account {identity['Account']} as {identity['Arn']}, region {region}. "
+            "What you do here is kept and may cost money."
         )
 
     def _create_queues(self) -> None:
@@ -340,7 +339,7 @@ class Lab:
 
 
 def _fresh_queue(sqs, name: str, **attributes: str) -> str:
-    """Create a queue, or take over and empty one that is there already: another server may keep its queues."""
+    """Create a queue, or take over and empty the one that is there: another server may keep its queues."""
     try:
         url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     except sqs.exceptions.QueueNameExists:

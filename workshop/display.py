@@ -1,0 +1,151 @@
+"""What a chapter shows: the pipeline, what is in a queue, how a message travelled, and shipped code.
+
+    pipeline("queue")                      the picture, with this chapter's part marked
+    queues(sqs, queue_url, dlq_url)        a table: waiting, in flight, delayed
+    timeline([(0.0, "Django", "saved"), (0.004, "SQS", "received the message")])
+    source(SqSManager.send)                the code as it stands in its file
+
+Each result shows itself in JupyterLab and on GitHub, and has a plain text form for a terminal.
+"""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from html import escape
+from textwrap import dedent
+
+from IPython.display import Code
+
+PARTS = {  # name -> title, subtitle, x position (pixels)
+    "sender": ("Django", "saves and sends", 20),
+    "queue": ("Amazon SQS", "keeps the message", 200),
+    "lambda": ("AWS Lambda", "posts it", 380),
+    "tunnel": ("ngrok", "reaches the laptop", 560),
+    "receiver": ("Django", "checks, processes", 740),
+}
+DEAD_LETTERS = "dead letters"
+BOX_WIDTH, BOX_HEIGHT, BOX_TOP = 150, 58, 24
+
+
+class Picture:
+    """An SVG image with a text that says the same."""
+
+    def __init__(self, svg: str, text: str):
+        self.svg = svg
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg, "text/plain": self.text}
+
+
+class Table:
+    """Rows under headings, as HTML and as aligned text. Cells are shown as `str` gives them."""
+
+    def __init__(self, headings: Sequence[str], rows: Iterable[Sequence[object]], caption: str = ""):
+        self.headings = list(headings)
+        self.rows = [[str(cell) for cell in row] for row in rows]
+        self.caption = caption
+
+    def __repr__(self) -> str:
+        table = [self.headings, *self.rows]
+        widths = [max(len(row[column]) for row in table) for column in range(len(self.headings))]
+        lines = [
+            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in table
+        ]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join(line.rstrip() for line in ([self.caption] if self.caption else []) + lines)
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        head = "".join(f'<th scope="col" style="text-align:left">{escape(h)}</th>' for h in self.headings)
+        body = "".join(
+            "<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) + "</tr>"
+            for row in self.rows
+        )
+        caption = f'<caption style="text-align:left">{escape(self.caption)}</caption>' if self.caption else ""
+        html = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return {"text/html": html, "text/plain": repr(self)}
+
+
+def pipeline(*marked: str) -> Picture:
+    """The pipeline from left to right, with the parts named in `marked` drawn strong.
+
+    Parts: sender, queue, lambda, tunnel, receiver, and "dead letters" (the queue below the queue).
+    Raises ValueError for any other name.
+    """
+    if unknown := set(marked) - {*PARTS, DEAD_LETTERS}:
+        raise ValueError(f"no part of the pipeline is called {', '.join(sorted(unknown))}")
+    height = 190 if DEAD_LETTERS in marked else 106
+    words = [f"[{title}]" if part in marked else title for part, (title, _, _) in PARTS.items()]
+    text = " --> ".join(words) + ("   SQS --> [dead-letter queue]" if DEAD_LETTERS in marked else "")
+    shapes = [
+        _box(title, subtitle, x, BOX_TOP, part in marked) for part, (title, subtitle, x) in PARTS.items()
+    ]
+    shapes += [
+        _arrow(x + BOX_WIDTH + 2, BOX_TOP + BOX_HEIGHT / 2, x + 178, BOX_TOP + BOX_HEIGHT / 2)
+        for _, _, x in list(PARTS.values())[:-1]
+    ]
+    if DEAD_LETTERS in marked:
+        queue_x = PARTS["queue"][2]
+        shapes.append(_box("Dead-letter queue", "after too many tries", queue_x, 114, True))
+        shapes.append(_arrow(queue_x + BOX_WIDTH / 2, 84, queue_x + BOX_WIDTH / 2, 112))
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 910 {height}" width="910" height="{height}" '
+        f'role="img" aria-label="{escape(text, quote=True)}" font-family="system-ui, sans-serif">'
+        '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
+        '<path d="M0,0 L8,4 L0,8 z" fill="#57606a"/></marker></defs>'
+        f'<rect width="910" height="{height}" rx="10" fill="#f6f8fa"/>{"".join(shapes)}</svg>'
+    )
+    return Picture(svg, text)
+
+
+def _box(title: str, subtitle: str, x: float, y: float, marked: bool) -> str:
+    fill, stroke, colour, width = (
+        ("#0b5cad", "#06396d", "#ffffff", 2) if marked else ("#ffffff", "#8c959f", "#24292f", 1)
+    )
+    middle = x + BOX_WIDTH / 2
+    return (
+        f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="8" fill="{fill}" '
+        f'stroke="{stroke}" stroke-width="{width}"/>'
+        f'<text x="{middle}" y="{y + 26}" text-anchor="middle" font-size="15" font-weight="600" '
+        f'fill="{colour}">{escape(title)}</text>'
+        f'<text x="{middle}" y="{y + 45}" text-anchor="middle" font-size="12" '
+        f'fill="{colour}">{escape(subtitle)}</text>'
+    )
+
+
+def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
+    line = f'x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"'
+    return f'<line {line} stroke="#57606a" stroke-width="2" marker-end="url(#tip)"/>'
+
+
+def queues(sqs, *urls: str) -> Table:
+    """What each queue holds: messages waiting, in flight and delayed. `sqs` is a boto3 client.
+
+    On real AWS these counts are approximate, and settle within a minute; locally they are exact.
+    """
+    counted = (
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    )
+    rows = []
+    for url in urls:
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(counted))["Attributes"]
+        rows.append([url.rsplit("/", 1)[-1], *(attributes[name] for name in counted)])
+    return Table(["queue", "waiting", "in flight", "delayed"], rows)
+
+
+def timeline(events: Iterable[tuple[float, str, str]]) -> Table:
+    """Events as (seconds, where, what), shown with the milliseconds since the first."""
+    events = sorted(events)
+    start = events[0][0] if events else 0
+    return Table(
+        ["ms", "where", "what"], [(f"{(at - start) * 1000:.0f}", where, what) for at, where, what in events]
+    )
+
+
+def source(thing) -> Code:
+    """The code of a function, class or module, read from the file that is shipped."""
+    return Code(dedent(inspect.getsource(thing)).rstrip(), language="python")
