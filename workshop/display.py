@@ -108,7 +108,7 @@ def _box(title: str, subtitle: str, x: float, y: float, marked: bool) -> str:
     return (
         f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="8" fill="{fill}" '
         f'stroke="{stroke}" stroke-width="{width}"/>'
-        f'<text x="{middle}" y="{y + 26}" text-anchor="middle" font-size="15" font-weight="600" '
+        f'<text x="{middle}" y="{y + 26}" text-anchor="middle" font-size="14" font-weight="600" '
         f'fill="{colour}">{escape(title)}</text>'
         f'<text x="{middle}" y="{y + 45}" text-anchor="middle" font-size="12" '
         f'fill="{colour}">{escape(subtitle)}</text>'

@@ -111,8 +111,9 @@ class Lab:
             self._start_aws()
             if queue:
                 self._create_queues()
-            self._say(f"Tunnel  {tunnel.configure(self.folder, self.settings.ngrok_authtoken)}")
+            which_agent = tunnel.configure(self.folder, self.settings.ngrok_authtoken)
             if django:
+                self._say(f"Tunnel  {which_agent}")
                 self._start_django(expose)
         except BaseException:
             self.close()
@@ -143,6 +144,15 @@ class Lab:
     def endpoint_url(self) -> str | None:
         """The address of the AWS in use; None means the real one."""
         return self._aws.endpoint_url if self._aws else self.settings.endpoint_url
+
+    def show_terminal_settings(self) -> None:
+        """Print the lines that lead the AWS CLI in another terminal to the AWS of this lab."""
+        if self.settings.real_aws:
+            print("The AWS CLI finds your account by itself. Keys are not printed here.")
+            return
+        pattern = '$env:{0} = "{1}"' if os.name == "nt" else "export {0}={1}"
+        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            print(pattern.format(name, os.environ[name]))
 
     # Stopping a part on purpose, and starting it again
 

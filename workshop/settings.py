@@ -1,7 +1,7 @@
 """What the person chose: local AWS or a real account, the offline agent or a real ngrok tunnel.
 
-The choices come from the environment, then from `.env` in the checkout. Nothing real is used unless it is named
-there: `WORKSHOP_AWS=real` for AWS, `NGROK_AUTHTOKEN` for ngrok.
+The choices come from the environment, then from `.env` in the checkout. Nothing real is used unless it is
+named there: `WORKSHOP_AWS=real` for AWS, `NGROK_AUTHTOKEN` for ngrok.
 """
 
 import os
