@@ -1,11 +1,11 @@
 """The function's deployment package: one zip of `lambda_function.py` and aiohttp, made without Docker.
 
-    package("arm64")        # -> Package(path=.workshop/package/func_sqs_sync-arm64.zip, size=..., contents=...)
+    package("arm64")        # for AWS Lambda
     package_installed()     # for this machine's own Python: what LambdaRuntime runs
 
-Lambda's Python has no aiohttp. Its compiled wheels must be those of Lambda's processor and Python, not of this
-machine, so pip is asked for them by name. The same files and the same zlib give the same bytes: names are
-sorted, times and permissions fixed, caches left out.
+Lambda's Python has no aiohttp. Its compiled wheels must be those of Lambda's processor and Python, not of
+this machine, so pip is asked for them by name. The same files and the same zlib give the same bytes: names
+are sorted, times and permissions fixed, caches left out.
 """
 
 import hashlib
@@ -161,8 +161,8 @@ def _download(pins: Iterable[str], folder: Path, machine: str) -> None:
         raise PackagingError("This Python has no pip. Install it with: python3 -m ensurepip --upgrade")
     if re.search(r"connection|resolve|timed out|unreachable|proxy", result.stderr, re.IGNORECASE):
         raise PackagingError(
-            "PyPI cannot be reached, and the wheels for Lambda are not here yet. Connect to the network and try "
-            "again: it is needed once, afterwards the wheels are kept in .workshop/wheels."
+            "PyPI cannot be reached, and the wheels for Lambda are not here yet. Connect to the network and "
+            "try again: it is needed once, afterwards the wheels are kept in .workshop/wheels."
         )
     lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
     raise PackagingError(f"pip could not download the wheels for Lambda: {lines[-1]}")

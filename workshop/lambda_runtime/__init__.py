@@ -39,8 +39,8 @@ class LambdaRuntime:
     """A function as Lambda runs it.
 
     `code` is the deployment zip, or a folder to run as it is. `timeout` in seconds; `memory_size` in MB is
-    reported, not enforced. `environment` is all that the function sees beside Lambda's own variables. `folder`
-    keeps the unpacked code; without it a temporary one is used, and removed by close().
+    reported, not enforced. `environment` is all that the function sees beside Lambda's own variables.
+    `folder` keeps the unpacked code; without it a temporary one is used, and removed by close().
 
     Calls from several threads get a process each, as concurrent invocations do on Lambda. Raises
     LambdaRuntimeError where awslambdaric is not installed.
@@ -83,7 +83,7 @@ class LambdaRuntime:
             return [environment.pid for environment in self._environments if environment.alive]
 
     def invoke(self, event: object, timeout: float | None = None) -> Invocation:
-        """Run the handler on `event`, anything that JSON can hold; `timeout` (seconds) overrides the function's.
+        """Run the handler on `event`, anything that JSON can hold. `timeout` (seconds): not the function's own.
 
         Whatever the function does, this returns: `error` says what it raised, that it timed out, or that its
         process ended.

@@ -2,8 +2,8 @@
 
     python -I -S bootstrap.py PARENT_PIPE RUNTIME_FOLDER TASK_ROOT HANDLER
 
-`-I -S` keeps the environment's packages out, as Lambda does: what the zip lacks cannot be imported. The pipe is
-never written to. It ends when the parent does, and so does this process.
+`-I -S` keeps the environment's packages out, as Lambda does: what the zip lacks cannot be imported. The pipe
+is never written to. It ends when the parent does, and so does this process.
 """
 
 import os

@@ -73,11 +73,11 @@ class ExecutionEnvironment:
         return self._next_message(time.monotonic() + INIT_TIMEOUT)
 
     def handle(self, request_id: str, event: bytes, timeout: float) -> Message:
-        """Run the handler on `event` for at most `timeout` seconds: "response", "error", "exit" or "timeout"."""
+        """Run the handler for at most `timeout` seconds: "response", "error", "exit" or "timeout"."""
         deadline = time.monotonic() + timeout
         self._api.send(request_id, event, timeout)
         outcome = self._next_message(deadline)
-        # An invocation ends when the runtime asks for the next event. All that it printed is in the pipe then.
+        # An invocation ends when the runtime asks for the next event: all its output is in the pipe then.
         if outcome.kind in ("response", "error") and self._next_message(deadline).kind != "ready":
             self.end()
         return outcome

@@ -19,7 +19,7 @@ RESPONSE_LIMIT = 6 * 1024**2  # bytes: the quota on a synchronous invocation's r
 
 @dataclass(frozen=True)
 class Message:
-    """`kind`: "ready" (it asks for an event), "response", "error" or "init error"; `body`: the JSON, decoded."""
+    """`kind`: "ready" (it asks for an event), "response", "error", "init error"; `body`: the JSON, decoded."""
 
     kind: str
     request_id: str = ""
@@ -27,7 +27,7 @@ class Message:
 
 
 class RuntimeApi:
-    """`address` ("127.0.0.1:port") is for AWS_LAMBDA_RUNTIME_API; `send()` answers the runtime's next request."""
+    """`address` ("127.0.0.1:port") is for AWS_LAMBDA_RUNTIME_API; `send()` answers the next request."""
 
     def __init__(self, function_arn: str):
         self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -85,8 +85,8 @@ class RuntimeApi:
                         api.said.put(Message("init error", body=json.loads(body)))
                     case ["invocation", request_id, "response"] if len(body) > RESPONSE_LIMIT:
                         error = {
-                            "errorMessage": f"Response payload size ({len(body)} bytes) exceeded maximum allowed "
-                            f"payload size ({RESPONSE_LIMIT} bytes).",
+                            "errorMessage": f"Response payload size ({len(body)} bytes) exceeded maximum "
+                            f"allowed payload size ({RESPONSE_LIMIT} bytes).",
                             "errorType": "Function.ResponseSizeTooLarge",
                         }
                         api.said.put(Message("error", request_id, error))
