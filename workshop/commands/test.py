@@ -1,0 +1,25 @@
+"""Run every test and every notebook, in one pytest run.
+
+Arguments that this command does not know go to pytest: a path, -k NAME, -x, -n 0.
+"""
+
+import os
+import subprocess
+import sys
+
+from workshop.environment import CHECKOUT
+
+HELP = "runs every test and every notebook"
+PASSES_ON = True
+
+MOST_WORKERS = 4  # each runs a kernel with its own AWS and Django: more would crowd a laptop
+
+
+def add_arguments(parser):
+    pass
+
+
+def run(args) -> int:
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    command = [sys.executable, "-m", "pytest", "--nbval", "-n", str(workers), "--dist", "loadfile"]
+    return subprocess.run([*command, *args.passed_on], cwd=CHECKOUT, check=False).returncode
