@@ -6,14 +6,20 @@ account.client("cloudformation")
 """
 
 import difflib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import boto3
+import psutil
 from botocore import exceptions
 from botocore.config import Config
+
+from .local_aws import REGION
+from .settings import RUNS_FOLDER, Settings
 
 TIMEOUTS = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
 
@@ -143,3 +149,52 @@ def _explain_refusal(error: exceptions.ClientError) -> str:
             "use other credentials."
         )
     return f"AWS refused {error.operation_name}: {message}"
+
+
+def use_local(endpoint_url: str) -> Account:
+    """Lead this process to the local AWS at `endpoint_url`, past whatever profile or keys a person has set.
+
+    Raises AwsError where nothing answers there.
+    """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(
+        AWS_ENDPOINT_URL=endpoint_url,
+        AWS_ACCESS_KEY_ID="local",  # moto accepts any, and no account has such a key
+        AWS_SECRET_ACCESS_KEY="local",  # noqa: S106
+        AWS_DEFAULT_REGION=REGION,
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        AWS_EC2_METADATA_DISABLED="true",
+    )
+    return identify()
+
+
+def use_real(settings: Settings) -> Account:
+    """Lead this process to the account that `.env` and boto3's own credential chain give.
+
+    Raises AwsError unless WORKSHOP_AWS=real is set: a flag typed by habit must not be enough.
+    """
+    if not settings.real_aws:
+        raise AwsError(
+            "--aws works on your own AWS account and costs money, so it needs your word in .env as well: "
+            "write WORKSHOP_AWS=real there. Without --aws the same command works on a local AWS."
+        )
+    os.environ.update(
+        {name: value for name, value in settings.values.items() if name.startswith("AWS_") and value}
+    )
+    return identify()
+
+
+def running_local_aws(runs_folder: Path = RUNS_FOLDER) -> list[str]:
+    """The endpoint URLs of the local AWS of every lab and `deploy` that is running, the newest first."""
+    found = []
+    for record_file in runs_folder.glob("*/aws.pid"):
+        try:
+            record = json.loads(record_file.read_text(encoding="utf-8"))
+            port = int((record_file.parent / "aws.port").read_text(encoding="utf-8"))
+            if psutil.Process(record["pid"]).create_time() == record["create_time"]:
+                found.append((record["create_time"], f"http://127.0.0.1:{port}"))
+        except (OSError, ValueError, psutil.Error):
+            continue  # it is ending, or a killed one left its record
+    return [endpoint_url for _, endpoint_url in sorted(found, reverse=True)]

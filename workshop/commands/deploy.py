@@ -1,0 +1,201 @@
+"""Bring the pipeline up from infra/template.yaml: queue, dead-letter queue, function, role, logs and alarms.
+
+Without --aws it works on a local AWS: the server that AWS_ENDPOINT_URL names, or one that this command
+starts, runs the function on, and keeps until Ctrl-C. With --aws it works on your own account, after showing
+which one it is, what will be created and what that costs, and after a yes from you.
+"""
+
+HELP = "brings the pipeline up, locally or with --aws on your account"
+
+
+def add_arguments(parser):
+    parser.add_argument("--aws", action="store_true", help="work on your own AWS account")
+    parser.add_argument(
+        "--endpoint-allowlist",
+        metavar="HOSTS",
+        help="hosts that the function may post to, such as '*.ngrok-free.app,django.example.com' "
+        "(default: ENDPOINT_ALLOWLIST; without --aws: this machine)",
+    )
+    parser.add_argument(
+        "--arch", choices=["arm64", "x86_64"], help="the function's processor (default: arm64)"
+    )
+    parser.add_argument("--alarm-email", metavar="ADDRESS", help="mail alarms to this address")
+    parser.add_argument(
+        "--maximum-concurrency", metavar="N", help="copies of the function at once, 2 to 1000"
+    )
+    parser.add_argument("--stack-name", metavar="NAME", default="image-processing-sync")
+    parser.add_argument("--queue-name", metavar="NAME", default="image-processing-sync")
+    parser.add_argument("--function-name", metavar="NAME", default="func_sqs_sync")
+
+
+def run(args) -> None:
+    from workshop.aws_account import AwsError
+    from workshop.packaging import PackagingError
+    from workshop.processes import ProcessFailed
+    from workshop.settings import SettingsError
+
+    try:
+        if args.aws:
+            _deploy_to_aws(args)
+        else:
+            _deploy_locally(args)
+    except (AwsError, PackagingError, ProcessFailed, SettingsError) as error:
+        raise SystemExit(str(error)) from None
+
+
+def _deploy_to_aws(args) -> None:
+    from workshop import settings
+    from workshop.aws_account import use_real
+    from workshop.deployment import WHAT_IT_COSTS, deploy
+    from workshop.packaging import package
+
+    chosen = settings.load()
+    account = use_real(chosen)
+    allowlist = _allowlist(args, chosen)
+    architecture = args.arch or "arm64"
+    made = package(architecture)
+    print(f"This works on {account}.")
+    print(f"Stack {args.stack_name} will have:")
+    print(f"  the queues {args.queue_name} and {args.queue_name}-dlq")
+    print(f"  the function {args.function_name} (python3.13, {architecture}, {made.size / 1e6:.1f} MB)")
+    print(f"    which may post to {allowlist}, with its role, event source mapping and log group")
+    print("  four alarms" + (f", mailed to {args.alarm_email}" if args.alarm_email else ", mailed to nobody"))
+    print("and, beside it, a bucket with the function's zip.")
+    print(WHAT_IT_COSTS)
+    confirm("Create or update it? Type yes: ")
+    deploy(
+        account,
+        made,
+        endpoint_allowlist=allowlist,
+        architecture=architecture,
+        stack_name=args.stack_name,
+        parameters=_parameters(args),
+        env_file=settings.CHECKOUT / ".env",
+    )
+    print(f"Django's IAM user needs infra/sender-policy.json, for account {account.id} and {account.region}.")
+    print(f"Take it all down again with: python3 -m workshop destroy --aws --stack-name {args.stack_name}")
+
+
+def confirm(question: str) -> None:
+    """Go on only after a typed yes."""
+    try:
+        answer = input(question)
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "yes":
+        raise SystemExit("Nothing was changed: the answer was not yes.")
+
+
+def _deploy_locally(args) -> None:
+    from workshop import settings
+    from workshop.aws_account import running_local_aws, use_local
+    from workshop.deployment import has_stack
+
+    chosen = settings.load()
+    if chosen.endpoint_url:
+        _deploy_at(use_local(chosen.endpoint_url), args, chosen)
+        return
+    for endpoint_url in running_local_aws():
+        account = use_local(endpoint_url)
+        if has_stack(account, args.stack_name):
+            _deploy_at(account, args, chosen)
+            return
+    _keep_local_aws(args, chosen)
+
+
+def _deploy_at(account, args, chosen):
+    """Returns the zip that was deployed, and the Deployment."""
+    import platform
+
+    from workshop import settings
+    from workshop.deployment import deploy
+    from workshop.packaging import package, package_installed
+
+    print(f"This works on {account}.")
+    here = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+    made = package(args.arch) if args.arch else package_installed()
+    deployment = deploy(
+        account,
+        made,
+        endpoint_allowlist=_allowlist(args, chosen, default="127.0.0.1,localhost"),
+        architecture=args.arch or here,
+        stack_name=args.stack_name,
+        parameters=_parameters(args),
+        env_file=settings.CHECKOUT / ".env",
+        poll_interval=0.2,
+    )
+    return made, deployment
+
+
+def _keep_local_aws(args, chosen) -> None:
+    """Start a local AWS, deploy to it, and be its Lambda until Ctrl-C."""
+    import signal
+    import threading
+
+    from workshop import settings
+    from workshop.aws_account import use_local
+    from workshop.deployment import destroy
+    from workshop.event_source_mapping import EventSourceMapping
+    from workshop.function_logs import FunctionLogs
+    from workshop.lab import run_folder
+    from workshop.local_aws import LocalAws
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    aws = LocalAws(run_folder())
+    aws.start()
+    account = use_local(aws.endpoint_url)
+    try:
+        made, deployment = _deploy_at(account, args, chosen)
+        queue_url = deployment.outputs["QueueUrl"]
+        allowlist = _allowlist(args, chosen, default="127.0.0.1,localhost")
+        with (
+            _function(made, args.function_name, allowlist) as function,
+            FunctionLogs(args.function_name),
+            EventSourceMapping(queue_url, function),
+        ):
+            print(f"The local AWS listens at {aws.endpoint_url} and runs the function. In another terminal:")
+            print("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1")
+            print(f"  aws --endpoint-url {aws.endpoint_url} sqs send-message --queue-url {queue_url} ...")
+            print(
+                f"  aws --endpoint-url {aws.endpoint_url} logs tail /aws/lambda/{args.function_name} --follow"
+            )
+            print("Ctrl-C stops it; what is in it is gone then.", flush=True)
+            while True:
+                threading.Event().wait(3600)  # with a timeout, or Ctrl-C would not arrive on Windows
+    finally:
+        destroy(
+            account, stack_name=args.stack_name, env_file=settings.CHECKOUT / ".env", say=lambda text: None
+        )
+        aws.stop()
+
+
+def _function(made, name: str, allowlist: str):
+    """The deployed zip under AWS's runtime client; off Linux, the handler in this process. As a context."""
+    import contextlib
+    import os
+
+    from workshop.lambda_runtime import LambdaRuntime, LambdaRuntimeError
+
+    environment = {"ENDPOINT_ALLOWLIST": allowlist}
+    try:
+        return LambdaRuntime(made.path, function_name=name, environment=environment)
+    except LambdaRuntimeError as reason:
+        from lambda_function import lambda_handler
+
+        print(f"The function runs inside this process. {reason}")
+        os.environ.update(environment)
+        return contextlib.nullcontext(lambda_handler)
+
+
+def _allowlist(args, chosen, default: str = "") -> str:
+    return args.endpoint_allowlist or chosen.values.get("ENDPOINT_ALLOWLIST", "").strip() or default
+
+
+def _parameters(args) -> dict[str, str]:
+    values = {
+        "QueueName": args.queue_name,
+        "FunctionName": args.function_name,
+        "AlarmEmail": args.alarm_email,
+        "MaximumConcurrency": args.maximum_concurrency,
+    }
+    return {name: value for name, value in values.items() if value}
