@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class ImageSyncConfig(AppConfig):
+    name = "workshop_django.image_sync"
+    verbose_name = "Image processing sync"
+
+    def ready(self):
+        from . import checks, schema  # noqa: F401  (importing registers them)

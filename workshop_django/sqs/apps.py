@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class SqsConfig(AppConfig):
+    name = "workshop_django.sqs"
+    verbose_name = "Amazon SQS"

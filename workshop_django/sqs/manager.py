@@ -1,0 +1,178 @@
+"""SqSManager: send messages to the queue that settings.SQS_QUEUE_URL names.
+
+    SqSManager.send({"apps": [...], "data": {"image_id": 1}})   # -> the SQS message id
+    SqSManager.send_many(messages)                              # ten to a request, ids in the same order
+
+Settings: SQS_QUEUE_URL, AWS_REGION_NAME, and AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY where boto3 should not
+look for credentials itself. boto3 reads AWS_ENDPOINT_URL by itself, too, which may name any SQS server.
+"""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from .errors import (
+    MessageNotJSON,
+    MessageTooLarge,
+    QueueDoesNotExist,
+    QueueNotConfigured,
+    SomeNotSent,
+    SqsError,
+    SqsUnavailable,
+)
+
+BATCH_SIZE = 10  # messages in one SendMessageBatch request, AWS's maximum
+MAX_BYTES = 1_048_576  # of a message, and of all messages in one request together: AWS's quota since August 2025
+
+# Saving waits for sending, so an SQS that is away must be known soon: the outbox sends later.
+CONNECTION = Config(
+    connect_timeout=2,  # seconds
+    read_timeout=5,  # seconds
+    retries={"mode": "standard", "total_max_attempts": 2},
+    max_pool_connections=50,  # threads that send at once without waiting for a connection
+)
+CLIENT_SETTINGS = {"AWS_REGION_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SQS_QUEUE_URL"}
+
+_making_client = threading.Lock()  # a boto3 client may be shared by threads, but not made by two at once
+
+
+class SqSManager:
+    """Sends to SQS. Thread-safe; all threads of a process share one boto3 client and its connections."""
+
+    @staticmethod
+    def send(msg: dict) -> str:
+        """Send one message. Returns its SQS message id.
+
+        Raises MessageNotJSON, MessageTooLarge, QueueNotConfigured, QueueDoesNotExist or SqsUnavailable.
+        """
+        body = _encode(msg)
+        try:
+            return _client().send_message(QueueUrl=_queue_url(), MessageBody=body)["MessageId"]
+        except (BotoCoreError, ClientError) as error:
+            raise _explained(error) from error
+
+    @staticmethod
+    def send_many(msgs: Iterable[dict]) -> list[str]:
+        """Send any number of messages, in requests of up to ten. Returns their SQS message ids, in order.
+
+        Raises QueueNotConfigured before anything is sent; SomeNotSent, after all others were sent, when messages
+        could not be encoded or SQS did not take them.
+        """
+        queue_url = _queue_url()
+        message_ids: list[str | None] = []
+        errors: dict[int, SqsError] = {}
+        bodies: list[tuple[int, str]] = []
+        for position, msg in enumerate(msgs):
+            message_ids.append(None)
+            try:
+                bodies.append((position, _encode(msg)))
+            except SqsError as error:
+                errors[position] = error
+        for batch in _batches(bodies):
+            _send_batch(queue_url, batch, message_ids, errors)
+        if errors:
+            raise SomeNotSent(message_ids, errors)
+        return message_ids
+
+
+def _send_batch(queue_url, batch, message_ids, errors) -> None:
+    """Send up to ten (position, body) pairs; note each one's id, or why it was not sent, under its position."""
+    entries = [{"Id": str(position), "MessageBody": body} for position, body in batch]
+    try:
+        answer = _client().send_message_batch(QueueUrl=queue_url, Entries=entries)
+    except (BotoCoreError, ClientError) as error:
+        errors.update({position: _explained(error) for position, _ in batch})
+        return
+    for entry in answer.get("Successful", []):
+        message_ids[int(entry["Id"])] = entry["MessageId"]
+    for entry in answer.get("Failed", []):
+        error = SqsUnavailable(f"SQS refused it: {entry['Code']} {entry.get('Message', '')}".strip())
+        error.permanent = entry.get("SenderFault", False)
+        errors[int(entry["Id"])] = error
+
+
+def _encode(msg: dict) -> str:
+    """The message as JSON text in ASCII, which has no character that SQS forbids and a byte a character."""
+    try:
+        body = json.dumps(msg, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MessageNotJSON(f"The message cannot be written as JSON: {error}") from error
+    if len(body) > MAX_BYTES:
+        raise MessageTooLarge(
+            f"The message is {len(body):,} bytes as JSON; SQS takes {MAX_BYTES:,}. "
+            "Store the data, for example in Amazon S3, and send where it is."
+        )
+    return body
+
+
+def _batches(bodies: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Cut the bodies, in order, into batches that one request takes."""
+    batch, size = [], 0
+    for position, body in bodies:
+        if batch and (len(batch) == BATCH_SIZE or size + len(body) > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((position, body))
+        size += len(body)
+    if batch:
+        yield batch
+
+
+def _queue_url() -> str:
+    if not settings.SQS_QUEUE_URL:
+        raise QueueNotConfigured(
+            "SQS_QUEUE_URL is not set. Write the queue's URL into the environment or .env; "
+            "`aws sqs get-queue-url --queue-name image-processing-sync` prints it."
+        )
+    return settings.SQS_QUEUE_URL
+
+
+def _explained(error: Exception) -> SqsError:
+    """A boto3 exception as one that says what to do."""
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+    if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
+        return QueueDoesNotExist(
+            f"There is no queue at {settings.SQS_QUEUE_URL}. Check SQS_QUEUE_URL and AWS_REGION_NAME "
+            f"({settings.AWS_REGION_NAME}), or create the queue."
+        )
+    explained = SqsUnavailable(
+        f"SQS did not take the message: {error} "
+        "Check the network, AWS_REGION_NAME, and that the credentials may call sqs:SendMessage."
+    )
+    explained.permanent = code in ("InvalidMessageContents", "InvalidParameterValue", "BatchRequestTooLong")
+    return explained
+
+
+def _client():
+    with _making_client:
+        return _made_client(
+            settings.AWS_REGION_NAME or None,
+            settings.AWS_ACCESS_KEY_ID or None,
+            settings.AWS_SECRET_ACCESS_KEY or None,
+        )
+
+
+@cache
+def _made_client(region: str | None, key_id: str | None, secret: str | None):
+    return boto3.client(
+        "sqs",
+        region_name=region,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        config=CONNECTION,
+    )
+
+
+@receiver(setting_changed)
+def _forget_client(*, setting: str, **kwargs) -> None:
+    """Django sends this signal when a test, or a notebook, overrides settings."""
+    if setting in CLIENT_SETTINGS:
+        _made_client.cache_clear()
