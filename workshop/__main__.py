@@ -1,4 +1,3 @@
-# ruff: noqa: UP
 """`python3 -m workshop`: says so when Python is too old, and else runs the command.
 
 This file and `__init__.py` use only what every Python since 2.7 can read.
@@ -13,16 +12,11 @@ def too_old():
     if sys.version_info >= OLDEST:
         return None
     this = ".".join(str(number) for number in sys.version_info[:3])
-    how = {
-        "win32": "Install it from https://www.python.org/downloads/ and run: py -3.12 -m workshop",
-        "darwin": "Install it from https://www.python.org/downloads/ and run: python3.12 -m workshop",
-    }.get(
-        sys.platform,
-        "Install it (on Debian and Ubuntu: sudo apt install python3.12 python3.12-venv; everywhere: "
-        "https://www.python.org/downloads/) and run: python3.12 -m workshop",
-    )
-    return "This workshop needs Python 3.11 or newer; this is {0} ({1}). {2}".format(
-        this, sys.executable, " ".join([how] + sys.argv[1:])
+    run = "py -3.12 -m workshop" if sys.platform == "win32" else "python3.12 -m workshop"
+    return (
+        "This workshop needs Python 3.11 or newer; this is %s (%s). Install Python 3.12 from "  # noqa: UP031
+        "https://www.python.org/downloads/ or with your system's package manager, and run: %s"
+        % (this, sys.executable, " ".join([run] + sys.argv[1:]))  # noqa: RUF005
     )
 
 

@@ -3,14 +3,14 @@
 A command module imports only the standard library at its top, so that help works before the packages are
 installed; what it needs besides, it imports inside `run`. It has:
 
-    HELP = "runs the whole pipeline on a picture"   # one line, in lower case, no full stop
-    PACKAGES = "needed"               # optional. "needed" (the default): `run` is called where the packages are,
-                                      # which are installed first if they are missing; "if installed": there if
-                                      # they are, else with the standard library alone
-    PASSES_ON = True                  # optional: arguments that the parser does not know are in `args.passed_on`
+    HELP = "runs the whole pipeline on a picture"    # one line, in lower case, no full stop
+    PACKAGES = "needed"        # optional. "needed", the default: `run` is called where the packages are, which
+                               # are installed first if they are missing; "if installed": there if they are
+                               # ready, else with the standard library alone
+    PASSES_ON = True           # optional: what the parser does not know is in `args.passed_on`
 
-    def add_arguments(parser):        # an argparse.ArgumentParser; its description is the module's docstring
-    def run(args) -> int | None:      # the exit status; None is 0
+    def add_arguments(parser): ...    # an argparse.ArgumentParser; its description is the module's docstring
+    def run(args) -> int | None: ...  # the exit status; None is 0
 
 For a foreseen mistake `run` raises SystemExit with a sentence that says what was wrong and what to do (exit
 status 1), or calls `args.parser.error(sentence)` where the arguments were wrong (exit status 2). Ctrl-C
@@ -50,7 +50,7 @@ def overview() -> str:
     """The help that a newcomer reads first."""
     names = available()
     lines = [
-        "Django saves, Amazon SQS carries, AWS Lambda posts, Django receives: a workshop on your own machine.",
+        "Django saves, Amazon SQS carries, AWS Lambda posts, Django receives: a workshop for your machine.",
         "",
         "Type this first. It opens the first chapter in your browser:",
         "",
@@ -67,9 +67,7 @@ def overview() -> str:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
-        self.exit(
-            2, f"{self.format_usage()}{_sentence(message)} {self.prog} --help explains each argument.\n"
-        )
+        self.exit(2, f"{self.format_usage()}{_sentence(message)} {self.prog} --help explains each argument.\n")
 
 
 def _sentence(text: str) -> str:
