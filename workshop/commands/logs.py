@@ -1,13 +1,11 @@
-"""Show what the function logged, as `aws logs tail` does: of a running lab or deploy, or with --aws of AWS."""
+"""Show what the function logged, as `aws logs tail` does: in a lab or deploy that runs, or with --aws on AWS."""
 
 HELP = "shows what the function logged"
 
 
 def add_arguments(parser):
     parser.add_argument("--follow", action="store_true", help="stay and show each new line; Ctrl-C ends it")
-    parser.add_argument(
-        "--since", metavar="MINUTES", type=float, default=10, help="how far back (default: 10)"
-    )
+    parser.add_argument("--since", metavar="MINUTES", type=float, default=10, help="how far back (default: 10)")
     parser.add_argument("--function-name", metavar="NAME", default="func_sqs_sync")
     parser.add_argument("--aws", action="store_true", help="read from your own AWS account")
 
