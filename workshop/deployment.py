@@ -209,9 +209,7 @@ class _Work:
                 self._cloudformation.continue_update_rollback(StackName=self.stack_name)
             stack = self._wait()
         if stack and stack["StackStatus"] in REPLACEABLE:
-            self._say(
-                f"Stack {self.stack_name} is {stack['StackStatus']}, an earlier deploy failed: removing it."
-            )
+            self._say(f"Stack {self.stack_name} is {stack['StackStatus']}, an earlier deploy failed: removing it.")
             self.delete()
             return None
         if stack and stack["StackStatus"] not in UPDATABLE:
@@ -247,9 +245,7 @@ class _Work:
         if stack["StackStatus"].startswith("UPDATE") and _in_progress(stack):
             self._say(f"Stack {self.stack_name} is {stack['StackStatus']}: waiting for its end.")
             self._wait()
-        log_group = next(
-            (o["OutputValue"] for o in stack.get("Outputs", ()) if o["OutputKey"] == "LogGroupName"), None
-        )
+        log_group = next((o["OutputValue"] for o in stack.get("Outputs", ()) if o["OutputKey"] == "LogGroupName"), None)
         self._command("cloudformation", "delete-stack", "--stack-name", self.stack_name)
         self._command("cloudformation", "wait", "stack-delete-complete", "--stack-name", self.stack_name)
         with explained():
@@ -325,9 +321,7 @@ class _Work:
         said = ""
         while True:
             try:
-                stack = self._cloudformation.describe_stacks(StackName=stack_id or self.stack_name)["Stacks"][
-                    0
-                ]
+                stack = self._cloudformation.describe_stacks(StackName=stack_id or self.stack_name)["Stacks"][0]
             except ClientError as error:
                 if "does not exist" in str(error):
                     return None
@@ -381,9 +375,7 @@ class _Work:
     def upload(self, package: Package) -> tuple[str, str]:
         """Put the zip into the stack's bucket, made if need be. Returns bucket and key."""
         self._make_bucket()
-        key = (
-            f"{package.digest}.zip"  # another content, another key: only that makes CloudFormation deploy it
-        )
+        key = f"{package.digest}.zip"  # another content, another key: only that makes CloudFormation deploy it
         try:
             path = package.path.relative_to(CHECKOUT).as_posix()
         except ValueError:
@@ -411,15 +403,15 @@ class _Work:
 
     def _make_bucket(self) -> None:
         try:
-            self._s3.head_bucket(Bucket=self.bucket, ExpectedBucketOwner=self.account.id)
+            self._s3.list_objects_v2(Bucket=self.bucket, MaxKeys=1, ExpectedBucketOwner=self.account.id)
             return
         except ClientError as error:
-            if error.response["Error"]["Code"] == "403":
+            if error.response["Error"]["Code"] == "AccessDenied":
                 raise DeploymentError(
                     f"The bucket {self.bucket} belongs to another account, or these credentials may not read "
                     "it. Choose another --stack-name, or ask for s3:ListBucket on it."
                 ) from error
-            if error.response["Error"]["Code"] != "404":
+            if error.response["Error"]["Code"] != "NoSuchBucket":
                 raise AwsError(explain(error)) from error
         arguments = {}
         words = ["s3api", "create-bucket", "--bucket", self.bucket]

@@ -83,7 +83,7 @@ class LambdaRuntime:
             return [environment.pid for environment in self._environments if environment.alive]
 
     def invoke(self, event: object, timeout: float | None = None) -> Invocation:
-        """Run the handler on `event`, anything that JSON can hold. `timeout` (seconds): not the function's own.
+        """Run the handler on `event`, anything that JSON can hold, for at most `timeout` seconds.
 
         Whatever the function does, this returns: `error` says what it raised, that it timed out, or that its
         process ended.
@@ -183,9 +183,7 @@ class LambdaRuntime:
             **self._environment,
         }
         arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self.function_name}"
-        environment = ExecutionEnvironment(
-            self._task_root, self._runtime_folder, self._handler, arn, variables
-        )
+        environment = ExecutionEnvironment(self._task_root, self._runtime_folder, self._handler, arn, variables)
         with self._lock:
             self._environments.append(environment)
         return environment
@@ -203,9 +201,7 @@ class LambdaRuntime:
                     f"LambdaRuntime needs {name}, which AWS makes for Linux alone. On other systems use "
                     "workshop.invoke(lambda_handler, event): it runs the handler in this process."
                 ) from None
-            top_level = {
-                file.parts[0] for file in distribution.files if file.parts[0] not in ("..", "__pycache__")
-            }
+            top_level = {file.parts[0] for file in distribution.files if file.parts[0] not in ("..", "__pycache__")}
             for entry in top_level:
                 (folder / entry).symlink_to(distribution.locate_file(entry))
         return folder
@@ -227,11 +223,13 @@ def _error(outcome: Message, timeout: float) -> dict[str, object] | None:
             return {
                 "errorType": "Sandbox.Timedout",
                 "errorMessage": f"Task timed out after {timeout:.2f} seconds",
+                "stackTrace": [],
             }
         case "exit":
             return {
                 "errorType": "Runtime.ExitError",
                 "errorMessage": f"Runtime exited with error: {outcome.body}",
+                "stackTrace": [],
             }
         case _:
             return outcome.body

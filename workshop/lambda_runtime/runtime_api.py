@@ -19,7 +19,7 @@ RESPONSE_LIMIT = 6 * 1024**2  # bytes: the quota on a synchronous invocation's r
 
 @dataclass(frozen=True)
 class Message:
-    """`kind`: "ready" (it asks for an event), "response", "error", "init error"; `body`: the JSON, decoded."""
+    """`kind`: "ready" (for an event), "response", "error", "init error"; `body`: the JSON, decoded."""
 
     kind: str
     request_id: str = ""
