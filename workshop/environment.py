@@ -40,13 +40,13 @@ class Condition:
     reason: str = ""
 
 
-def enter(packages: Literal["needed", "if installed"], arguments: list[str]) -> int | None:
+def enter(packages: Literal["needed", "if installed", "not needed"], arguments: list[str]) -> int | None:
     """Make sure that `python -m workshop ARGUMENTS` runs where the packages are.
 
     Returns None if that is here (or nowhere, and they are not needed). Otherwise runs the command in `.venv`:
     on Windows that returns its exit status; elsewhere this process becomes the command.
     """
-    if ready_here():
+    if packages == "not needed" or ready_here():
         return None
     try:
         if packages == "if installed":

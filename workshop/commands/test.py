@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 
-from workshop.environment import CHECKOUT
+from workshop import jupyter
+from workshop.installation import CHECKOUT
 
 HELP = "runs every test and every notebook"
 PASSES_ON = True
@@ -22,4 +23,5 @@ def add_arguments(parser):
 def run(args) -> int:
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     command = [sys.executable, "-m", "pytest", "--nbval", "-n", str(workers), "--dist", "loadfile"]
-    return subprocess.run([*command, *args.passed_on], cwd=CHECKOUT, check=False).returncode
+    variables = os.environ | jupyter.environment()  # a person's own kernels named python3 are not this one
+    return subprocess.run([*command, *args.passed_on], cwd=CHECKOUT, env=variables, check=False).returncode
