@@ -248,8 +248,8 @@ def test_what_aws_refuses_is_a_sentence(receiver, code, sentence):
 
 
 def test_a_region_that_does_not_exist_is_refused_with_the_nearest(monkeypatch):
-    monkeypatch.setenv("AWS_REGION_NAME", "us-east-9")
-    with pytest.raises(AwsError, match="no region 'us-east-9'.*nearest name is us-east-1.*AWS_REGION_NAME"):
+    monkeypatch.setenv("AWS_REGION_NAME", "sa-east-2")
+    with pytest.raises(AwsError, match="no region 'sa-east-2'.*nearest name is sa-east-1.*AWS_REGION_NAME"):
         identify()
 
 

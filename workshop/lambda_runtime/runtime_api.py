@@ -72,7 +72,7 @@ class RuntimeApi:
                     event,
                     {
                         "Lambda-Runtime-Aws-Request-Id": request_id,
-                        "Lambda-Runtime-Deadline-Ms": str(round((time.time() + timeout) * 1000)),
+                        "Lambda-Runtime-Deadline-Ms": str(int((time.time() + timeout) * 1000)),
                         "Lambda-Runtime-Invoked-Function-Arn": api._function_arn,
                     },
                 )
