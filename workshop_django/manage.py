@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package workshop_django is
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # where the package workshop_django is
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "workshop_django.config.settings")
     from django.core.management import execute_from_command_line
 

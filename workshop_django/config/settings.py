@@ -6,12 +6,11 @@ from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
-from dotenv import load_dotenv
 
 from . import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-load_dotenv(BASE_DIR.parent / ".env")  # what the environment has already is left alone
+environment.load(BASE_DIR.parent / ".env")
 
 DEBUG = environment.flag("DEBUG")
 SECRET_KEY = environment.required("SECRET_KEY", "any long random text, kept secret.")
@@ -21,10 +20,13 @@ CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
 # The source guide's names
 APP_KEY = environment.text("APP_KEY")  # whoever sends it may post to the receiver; unset, nobody may
 APP_KEY_FALLBACKS = environment.words("APP_KEY_FALLBACKS")  # accepted, too, while a key is being replaced
-SQS_QUEUE_URL = environment.text("SQS_QUEUE_URL")
+SQS_QUEUE_URL = environment.url("SQS_QUEUE_URL")
 AWS_ACCESS_KEY_ID = environment.text("AWS_ACCESS_KEY_ID")  # unset, boto3 looks for a role or a profile
 AWS_SECRET_ACCESS_KEY = environment.text("AWS_SECRET_ACCESS_KEY")
 AWS_REGION_NAME = environment.text("AWS_REGION_NAME", "us-east-1")
+if bool(AWS_ACCESS_KEY_ID) != bool(AWS_SECRET_ACCESS_KEY):
+    missing = "AWS_SECRET_ACCESS_KEY" if AWS_ACCESS_KEY_ID else "AWS_ACCESS_KEY_ID"
+    raise ImproperlyConfigured(f"{missing} is not set, and its other half is. Set both, or neither to use a role.")
 
 # Where a saved image is announced: "https://one.example/api/v1/image-processing-sync,https://two...|its key"
 SYNC_ENDPOINTS = environment.words("SYNC_ENDPOINTS")
@@ -70,9 +72,9 @@ TEMPLATES = [
     }
 ]
 
-DATABASE_URL = environment.text("DATABASE_URL", f"sqlite:///{(BASE_DIR / 'db.sqlite3').as_posix()}")
+database_url = environment.text("DATABASE_URL", f"sqlite:///{(BASE_DIR / 'db.sqlite3').as_posix()}")
 try:
-    DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+    DATABASES = {"default": dj_database_url.parse(database_url, conn_max_age=60, conn_health_checks=True)}
 except ValueError as error:
     raise ImproperlyConfigured(
         f"DATABASE_URL cannot be read ({type(error).__name__}). Write for example "
@@ -119,9 +121,14 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
 }
 
+# A DEBUG page hides settings that are named like secrets. The keys in SYNC_ENDPOINTS are secrets, too.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "workshop_django.config.exception_reporter.HideEndpointKeys"
+
 if not DEBUG:
-    # Behind a load balancer or a tunnel that speaks HTTPS for us. It must set this header itself.
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # Behind a load balancer that speaks HTTPS for us and sets, or removes, this header on every request: only then
+    # may it be believed. The variable holds its name, usually X-Forwarded-Proto.
+    if proxy_header := environment.text("SECURE_PROXY_SSL_HEADER"):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_" + proxy_header.upper().replace("-", "_"), "https")
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # load balancers ask over plain HTTP
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
@@ -131,6 +138,8 @@ if not DEBUG:
     CSRF_COOKIE_SECURE = True
 
 DJANGO_LOG_FILE = environment.text("DJANGO_LOG_FILE")
+if DJANGO_LOG_FILE and not Path(DJANGO_LOG_FILE).parent.is_dir():
+    raise ImproperlyConfigured(f"DJANGO_LOG_FILE is {DJANGO_LOG_FILE!r}, in a folder that does not exist. Create it.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,18 +1,27 @@
 """Addresses: the gallery at /, the receiver below /api/, and what operators need."""
 
+import logging
+
 from django.conf import settings
 from django.contrib import admin
-from django.db import connection
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
+from django.db import DatabaseError, connection
 from django.http import JsonResponse
 from django.urls import include, path
 from django.views.static import serve
 from drf_spectacular.views import SpectacularAPIView
 
+logger = logging.getLogger(__name__)
+
 
 def health(request):
-    """200 when the database answers, for load balancers and for whoever waits until the server is up."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    """200 when the database answers, else 503: for load balancers, and for whoever waits until the server is up."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        logger.exception("The database does not answer")
+        return JsonResponse({"status": "the database does not answer"}, status=503)
     return JsonResponse({"status": "ok"})
 
 
@@ -20,8 +29,11 @@ urlpatterns = [
     path("", include("workshop_django.gallery.urls")),
     path("api/v1/", include("workshop_django.image_sync.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("healthz", health),
+    path("healthz", health, name="health"),
     path("admin/", admin.site.urls),
 ]
-if settings.DEBUG:  # in production the web server or a bucket serves uploads
+if settings.DEBUG:
+    # In production, granian serves both folders itself: after `manage.py collectstatic`, start it with
+    # --static-path-route /static --static-path-mount <STATIC_ROOT> and the same for /media.
+    urlpatterns += staticfiles_urlpatterns()
     urlpatterns.append(path("media/<path:path>", serve, {"document_root": settings.MEDIA_ROOT}))

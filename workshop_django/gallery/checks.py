@@ -23,5 +23,13 @@ def sync_endpoints(app_configs, **kwargs):
             id="gallery.E001",
         )
         for entry in settings.SYNC_ENDPOINTS
-        if urlsplit(entry.partition("|")[0]).scheme not in ("http", "https") or not urlsplit(entry).hostname
+        if not _is_url(entry.partition("|")[0])
     ]
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, an unclosed bracket
+        return False

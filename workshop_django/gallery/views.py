@@ -25,21 +25,28 @@ def gallery(request):
     else:
         form = ImageForm()
     page = Paginator(Image.objects.all(), PER_PAGE).get_page(request.GET.get("page"))
-    received = {}
-    for message in ReceivedMessage.objects.filter(image__in=page.object_list):
-        received.setdefault(message.image_id, message)
-    unsent = set(OutboxMessage.objects.filter(sent_at=None).values_list("body__data__image_id", flat=True))
-    cards = [
-        {
-            "image": image,
-            "received": received.get(image.pk),
-            "state": "processed" if image.pk in received else "waiting to be sent" if image.pk in unsent else "sent",
-        }
-        for image in page.object_list
-    ]
     return render(
         request,
         "gallery/gallery.html",
-        {"form": form, "page": page, "cards": cards, "announced": bool(settings.SYNC_ENDPOINTS)},
+        {"form": form, "page": page, "cards": _cards(list(page)), "announced": bool(settings.SYNC_ENDPOINTS)},
         status=400 if form.errors else 200,
     )
+
+
+def _cards(images: list[Image]) -> list[dict]:
+    """What the page shows of each image: itself, its state in words, and what was received, if anything was."""
+    ids = [image.pk for image in images]
+    received = {message.image_id: message for message in ReceivedMessage.objects.filter(image__in=ids).order_by("id")}
+    sent = dict(  # image id: when its message was sent, None while it waits
+        OutboxMessage.objects.filter(body__data__image_id__in=ids).values_list("body__data__image_id", "sent_at")
+    )
+    cards = []
+    for image in images:
+        if image.pk in received:
+            state = "processed"
+        elif image.pk not in sent:
+            state = "not announced"
+        else:
+            state = "sent" if sent[image.pk] else "waiting to be sent"
+        cards.append({"image": image, "received": received.get(image.pk), "state": state})
+    return cards

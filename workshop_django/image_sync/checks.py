@@ -14,10 +14,15 @@ def app_key(app_configs, **kwargs):
         return [Warning("APP_KEY is not set: the receiver lets nobody in.", hint=HINT, id="image_sync.W001")]
     return [
         Warning(
-            f"{name} is weak: a placeholder, short, or of few different characters.",
+            f"{name} is weak: a placeholder, short, of few different characters, or not fit for a header.",
             hint=HINT,
             id="image_sync.W002",
         )
         for name, keys in (("APP_KEY", [settings.APP_KEY]), ("APP_KEY_FALLBACKS", settings.APP_KEY_FALLBACKS))
-        if any(key in PLACEHOLDERS or len(key) < MIN_LENGTH or len(set(key)) < 8 for key in keys)
+        if any(_is_weak(key) for key in keys)
     ]
+
+
+def _is_weak(key: str) -> bool:
+    fits_a_header = key.isascii() and key.isprintable() and " " not in key
+    return key in PLACEHOLDERS or len(key) < MIN_LENGTH or len(set(key)) < 8 or not fits_a_header

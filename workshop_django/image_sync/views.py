@@ -6,7 +6,14 @@ import logging
 
 from django.core.exceptions import RequestDataTooBig
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import APIException, MethodNotAllowed, NotFound, ValidationError
+from rest_framework.exceptions import (
+    APIException,
+    MethodNotAllowed,
+    NotFound,
+    ParseError,
+    UnsupportedMediaType,
+    ValidationError,
+)
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -24,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 class BodyTooLarge(APIException):
     status_code = 413
-    default_detail = f"The body is larger than {MAX_BODY_BYTES:,} bytes."
+    default_detail = {"body": [f"The body is larger than {MAX_BODY_BYTES:,} bytes."]}
 
 
 class ProcessingFailed(APIException):
@@ -33,7 +40,11 @@ class ProcessingFailed(APIException):
 
 
 class ImageProcessingSyncApiView(APIView):
-    """Take {"image_id": 1} and make the image's thumbnail, once for each Idempotency-Key."""
+    """Take {"image_id": 1} and make the image's thumbnail, once for each Idempotency-Key.
+
+    The key alone tells a duplicate, for SQS never changes what a message says. Without a key, as the source guide's
+    callers are, every request counts as a new one.
+    """
 
     http_method_names = ["post"]
 
@@ -41,6 +52,13 @@ class ImageProcessingSyncApiView(APIView):
         if request.method != "POST":  # before authentication, or a wrong method would look like a wrong key
             raise MethodNotAllowed(request.method)
         super().initial(request, *args, **kwargs)
+
+    def handle_exception(self, exc):
+        if not isinstance(exc, APIException):
+            # Senders take a 500 as "try again later", which is right for whatever went wrong here.
+            logger.error("A message could not be processed", exc_info=exc)
+            exc = ProcessingFailed()
+        return super().handle_exception(exc)
 
     @extend_schema(
         operation_id="image_processing_sync",
@@ -70,14 +88,8 @@ class ImageProcessingSyncApiView(APIView):
         key = self.idempotency_key(request)
         image = Image.objects.filter(pk=image_id).first()
         if image is None:
-            raise NotFound({"image_id": f"There is no image {image_id}."})
-        try:
-            done_now = process(image, key)
-        except Exception as error:
-            # Senders take a 500 as "try again later", which is right for whatever went wrong here.
-            logger.exception("Image %s could not be processed", image_id)
-            raise ProcessingFailed from error
-        if not done_now:
+            raise NotFound({"image_id": [f"There is no image {image_id}."]})
+        if not process(image, key):
             logger.info("Image %s: message %s was already processed", image_id, key)
             return Response({"message": "Already processed"})
         logger.info("Image %s: message %s processed", image_id, key or "without a key")
@@ -85,22 +97,24 @@ class ImageProcessingSyncApiView(APIView):
 
     def image_id(self, request) -> int:
         try:
-            if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
-                raise BodyTooLarge({"body": BodyTooLarge.default_detail})
+            if len(request.body) > MAX_BODY_BYTES:
+                raise BodyTooLarge
             data = request.data
-        except RequestDataTooBig:
-            raise BodyTooLarge({"body": BodyTooLarge.default_detail}) from None
-        except (UnicodeDecodeError, RecursionError):
-            raise ValidationError({"body": "The body is not JSON in UTF-8."}) from None
+        except RequestDataTooBig:  # larger than settings.DATA_UPLOAD_MAX_MEMORY_SIZE, and not read
+            raise BodyTooLarge from None
+        except UnsupportedMediaType:
+            raise ValidationError({"body": ["Send JSON, with the header Content-Type: application/json."]}) from None
+        except (ParseError, RecursionError):
+            raise ValidationError({"body": ["The body is not JSON in UTF-8."]}) from None
         if not isinstance(data, dict):
-            raise ValidationError({"body": "The body is not a JSON object."})
+            raise ValidationError({"body": ["The body is not a JSON object."]})
         serializer = ImageProcessingSyncSerializer(data=data)
         serializer.is_valid(raise_exception=True)
         return serializer.validated_data["image_id"]
 
     def idempotency_key(self, request) -> str | None:
-        """The key; None where the caller sends no such header, and each call counts as a new one."""
+        """The key, or None where the caller sends no such header."""
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key.strip()) <= MAX_KEY_LENGTH:
-            raise ValidationError({"Idempotency-Key": f"Write 1 to {MAX_KEY_LENGTH} characters, or leave it out."})
+            raise ValidationError({"Idempotency-Key": [f"Write 1 to {MAX_KEY_LENGTH} characters, or leave it out."]})
         return key and key.strip()

@@ -39,7 +39,9 @@ CONNECTION = Config(
     retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=50,  # threads that send at once without waiting for a connection
 )
-CLIENT_SETTINGS = {"AWS_REGION_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SQS_QUEUE_URL"}
+# Error codes that are about the message, where the same message will meet the same answer
+REFUSALS = {"BatchRequestTooLong", "InvalidMessageContents", "InvalidParameterValue", "MissingParameter"}
+CLIENT_SETTINGS = ("AWS_REGION_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 _making_client = threading.Lock()  # a boto3 client may be shared by threads, but not made by two at once
 
@@ -51,9 +53,10 @@ class SqSManager:
     def send(msg: dict) -> str:
         """Send one message. Returns its SQS message id.
 
-        Raises MessageNotJSON, MessageTooLarge, QueueNotConfigured, QueueDoesNotExist or SqsUnavailable.
+        Raises MessageNotJSON, MessageTooLarge, QueueNotConfigured, QueueDoesNotExist or SqsUnavailable. After
+        SqsUnavailable the message may have arrived all the same, when only SQS's answer was lost.
         """
-        body = _encode(msg)
+        body = encode(msg)
         try:
             return _client().send_message(QueueUrl=_queue_url(), MessageBody=body)["MessageId"]
         except (BotoCoreError, ClientError) as error:
@@ -64,7 +67,8 @@ class SqSManager:
         """Send any number of messages, in requests of up to ten. Returns their SQS message ids, in order.
 
         Raises QueueNotConfigured before anything is sent; SomeNotSent, after all others were sent, when messages
-        could not be encoded or SQS did not take them.
+        could not be encoded or SQS refused them. Once SQS cannot be reached, or has no such queue, the messages
+        from there on are not tried; SomeNotSent names them, too.
         """
         queue_url = _queue_url()
         message_ids: list[str | None] = []
@@ -73,34 +77,54 @@ class SqSManager:
         for position, msg in enumerate(msgs):
             message_ids.append(None)
             try:
-                bodies.append((position, _encode(msg)))
+                bodies.append((position, encode(msg)))
             except SqsError as error:
                 errors[position] = error
+        outage = None
         for batch in _batches(bodies):
-            _send_batch(queue_url, batch, message_ids, errors)
+            if outage:  # to wait for a timeout at every batch would help nobody
+                errors.update(dict.fromkeys((position for position, _ in batch), outage))
+            else:
+                outage = _send_batch(queue_url, batch, message_ids, errors)
         if errors:
             raise SomeNotSent(message_ids, errors)
         return message_ids
 
 
-def _send_batch(queue_url, batch, message_ids, errors) -> None:
-    """Send up to ten (position, body) pairs; note each one's id, or why it was not sent, under its position."""
+def _send_batch(queue_url, batch, message_ids, errors) -> SqsError | None:
+    """Send up to ten (position, body) pairs; note each one's id, or why it was not sent, under its position.
+
+    Returns the error that would meet every other message as well, if there was one.
+    """
     entries = [{"Id": str(position), "MessageBody": body} for position, body in batch]
     try:
         answer = _client().send_message_batch(QueueUrl=queue_url, Entries=entries)
     except (BotoCoreError, ClientError) as error:
-        errors.update({position: _explained(error) for position, _ in batch})
-        return
+        explained = _explained(error)
+        if explained.permanent and len(batch) > 1:
+            # SQS refused the batch as a whole for what some of it is: for example, a queue with a low
+            # MaximumMessageSize counts all bodies together. In halves, the good ones get through.
+            half = len(batch) // 2
+            first = _send_batch(queue_url, batch[:half], message_ids, errors)
+            return _send_batch(queue_url, batch[half:], message_ids, errors) or first
+        errors.update(dict.fromkeys((position for position, _ in batch), explained))
+        return None if explained.permanent else explained
     for entry in answer.get("Successful", []):
         message_ids[int(entry["Id"])] = entry["MessageId"]
     for entry in answer.get("Failed", []):
-        error = SqsUnavailable(f"SQS refused it: {entry['Code']} {entry.get('Message', '')}".strip())
-        error.permanent = entry.get("SenderFault", False)
-        errors[int(entry["Id"])] = error
+        errors[int(entry["Id"])] = _refused(entry["Code"], entry.get("Message", ""), entry["SenderFault"])
+    return None
 
 
-def _encode(msg: dict) -> str:
-    """The message as JSON text in ASCII, which has no character that SQS forbids and a byte a character."""
+def encode(msg: dict) -> str:
+    """The message as JSON text in ASCII, which has no character that SQS forbids and a byte a character.
+
+    Raises MessageNotJSON or MessageTooLarge.
+    """
+    if not isinstance(msg, dict):
+        raise MessageNotJSON(
+            f'A message is a dict, such as {{"apps": [...], "data": {{...}}}}, not {type(msg).__name__}.'
+        )
     try:
         body = json.dumps(msg, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -143,21 +167,27 @@ def _explained(error: Exception) -> SqsError:
             f"There is no queue at {settings.SQS_QUEUE_URL}. Check SQS_QUEUE_URL and AWS_REGION_NAME "
             f"({settings.AWS_REGION_NAME}), or create the queue."
         )
-    explained = SqsUnavailable(
-        f"SQS did not take the message: {error} "
-        "Check the network, AWS_REGION_NAME, and that the credentials may call sqs:SendMessage."
+    if code.rpartition(".")[2] in REFUSALS:
+        return _refused(code, error.response["Error"].get("Message", ""), sender_fault=True)
+    reason = str(error).rstrip(".")
+    return SqsUnavailable(
+        f"SQS did not take the message: {reason}. Check the network, AWS_REGION_NAME, and that there are "
+        "credentials that may call sqs:SendMessage."
     )
-    explained.permanent = code in ("InvalidMessageContents", "InvalidParameterValue", "BatchRequestTooLong")
-    return explained
+
+
+def _refused(code: str, reason: str, sender_fault: bool) -> SqsError:
+    """The error for a message that SQS looked at and did not take. `sender_fault`: and never will."""
+    if "BatchRequestTooLong" in code or "shorter than" in reason:
+        return MessageTooLarge(f"The message is larger than this queue's MaximumMessageSize: {reason}")
+    error = SqsUnavailable(f"SQS refused the message: {code}: {reason}")
+    error.permanent = sender_fault
+    return error
 
 
 def _client():
     with _making_client:
-        return _made_client(
-            settings.AWS_REGION_NAME or None,
-            settings.AWS_ACCESS_KEY_ID or None,
-            settings.AWS_SECRET_ACCESS_KEY or None,
-        )
+        return _made_client(*(getattr(settings, name, None) or None for name in CLIENT_SETTINGS))
 
 
 @cache
@@ -174,5 +204,5 @@ def _made_client(region: str | None, key_id: str | None, secret: str | None):
 @receiver(setting_changed)
 def _forget_client(*, setting: str, **kwargs) -> None:
     """Django sends this signal when a test, or a notebook, overrides settings."""
-    if setting in CLIENT_SETTINGS:
+    if setting in (*CLIENT_SETTINGS, "SQS_QUEUE_URL"):  # another queue may be at another AWS_ENDPOINT_URL
         _made_client.cache_clear()

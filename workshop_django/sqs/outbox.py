@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from .errors import SomeNotSent, SqsError
-from .manager import BATCH_SIZE, SqSManager
+from .manager import BATCH_SIZE, SqSManager, encode
 from .models import OutboxMessage
 
 CLAIM = timedelta(seconds=60)  # longer than a request to SQS can take, with its retries
@@ -40,7 +40,9 @@ def enqueue(msg: dict) -> OutboxMessage:
     """Store a message in the current transaction, and send it once that is committed.
 
     The sending never raises: what could not be sent waits for relay(), with the reason in its row and the log.
+    Raises MessageNotJSON or MessageTooLarge at once, for such a message could never be sent.
     """
+    encode(msg)
     row = OutboxMessage.objects.create(body=msg)
     transaction.on_commit(partial(_send_committed, row.pk), robust=True)
     return row
@@ -55,10 +57,12 @@ def _send_committed(pk: int) -> None:
 def relay(*, pk: int | None = None) -> Relayed:
     """Send everything that waits, oldest first, or the row `pk` alone. Any number may run at the same time.
 
-    Stops early when SQS cannot take anything, for the rest would fare no better.
+    Each row is tried once. Stops early when SQS cannot take anything, for the rest would fare no better.
     """
     sent, errors = 0, {}
-    while rows := _claim(pk):
+    last = 0
+    while rows := _claim(pk, after=last):
+        last = rows[-1].pk
         batch_sent, batch_errors = _send(rows)
         sent += batch_sent
         errors |= batch_errors
@@ -67,10 +71,10 @@ def relay(*, pk: int | None = None) -> Relayed:
     return Relayed(sent, errors)
 
 
-def _claim(pk: int | None) -> list[OutboxMessage]:
+def _claim(pk: int | None, *, after: int) -> list[OutboxMessage]:
     """Take up to ten rows for this sender alone, in a transaction of its own that holds no one up."""
     now = timezone.now()
-    waiting = OutboxMessage.objects.filter(Q(not_before=None) | Q(not_before__lte=now), sent_at=None)
+    waiting = OutboxMessage.objects.filter(Q(not_before=None) | Q(not_before__lte=now), sent_at=None, pk__gt=after)
     if pk is not None:
         waiting = waiting.filter(pk=pk)
     with transaction.atomic():
@@ -102,5 +106,5 @@ def _send(rows: list[OutboxMessage]) -> tuple[int, dict[int, SqsError]]:
                 error = errors[position]
                 # A message that SQS refuses must not be tried over and over before all that waits behind it.
                 rest = min(LONGEST_REST, timedelta(seconds=2 ** min(row.attempts, 12))) if error.permanent else None
-                noted.update(not_before=rest and now + rest, last_error=str(error))
+                noted.filter(sent_at=None).update(not_before=rest and now + rest, last_error=str(error))
     return len(rows) - len(errors), {rows[position].pk: error for position, error in errors.items()}
