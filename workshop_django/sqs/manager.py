@@ -192,7 +192,8 @@ def _client():
 
 @cache
 def _made_client(region: str | None, key_id: str | None, secret: str | None):
-    return boto3.client(
+    # A session of its own: boto3's default one keeps the credentials that it once found.
+    return boto3.Session().client(
         "sqs",
         region_name=region,
         aws_access_key_id=key_id,

@@ -4,7 +4,9 @@ import signal
 import threading
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
+from ...models import OutboxMessage
 from ...outbox import Relayed, relay
 
 
@@ -21,6 +23,8 @@ class Command(BaseCommand):
         if not watch:
             relayed = relay()
             self.report(relayed)
+            if resting := OutboxMessage.objects.filter(sent_at=None, not_before__gt=timezone.now()).count():
+                self.stdout.write(f"{resting} rests after a failure, or is being sent by another relay_outbox")
             if relayed.errors:
                 raise CommandError(f"{len(relayed.errors)} could not be sent and wait for the next time.")
             return
