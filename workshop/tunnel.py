@@ -10,48 +10,105 @@ import shutil
 import sysconfig
 from pathlib import Path
 
+import psutil
 from pyngrok import conf, ngrok
+from pyngrok.exception import PyngrokError, PyngrokNgrokHTTPError, PyngrokNgrokInstallError
 
 EXECUTABLE = "workshop-offline-ngrok"
+GO_OFFLINE = "Or remove NGROK_AUTHTOKEN from .env to go on with the offline agent."
+
+# What the real agent's errors mean: https://ngrok.com/docs/errors
+REFUSED_TOKEN = ("ERR_NGROK_105", "ERR_NGROK_106", "ERR_NGROK_107", "ERR_NGROK_4018")
+TOO_MANY_AGENTS = "ERR_NGROK_108"
+NO_NETWORK = ("dial tcp", "no such host", "i/o timeout", "failed to dial", "unable to start", "connection refused")
 
 
 class TunnelError(RuntimeError):
-    """No agent can be used. The message says why and what to do."""
+    """No tunnel can be opened. The message says why and what to do."""
 
 
-_configured = False
 _before: conf.PyngrokConfig | None = None
+_environment_before: dict[str, str | None] = {}
 
 
 def configure(folder: Path, authtoken: str | None) -> str:
     """Point pyngrok at the agent to use, with a configuration file in `folder`. Returns which one, in words.
 
-    With an authtoken pyngrok downloads and runs the real agent. Without one nothing is downloaded, and the
-    person's own ngrok configuration is neither read nor changed.
+    With an authtoken pyngrok runs the real agent, and downloads it if need be. Without one nothing is downloaded,
+    and the person's own ngrok configuration is neither read nor changed. Raises TunnelError where the offline
+    agent is not installed.
     """
-    global _before, _configured
+    global _before
     restore()
-    _before, _configured = conf.get_default(), True
+    # A session of its own: an interrupted cell (Ctrl-C goes to the whole group) must not end the agent.
     if authtoken:
-        conf.set_default(conf.PyngrokConfig(auth_token=authtoken))
+        _before = conf.get_default()
+        conf.set_default(conf.PyngrokConfig(auth_token=authtoken, start_new_session=os.name == "posix"))
         return "ngrok, REAL: ngrok.connect() makes this machine reachable from the internet"
+    agent = _offline_agent()
     config_path = folder / "ngrok.yml"
     config_path.write_text("version: 3\n", encoding="utf-8")
-    os.environ["WORKSHOP_PARENT_PID"] = str(os.getpid())  # the agent ends when this process does
+    me = psutil.Process()  # the agent ends when this process does
+    _set_environment(WORKSHOP_PARENT_PID=str(me.pid), WORKSHOP_PARENT_CREATE_TIME=repr(me.create_time()))
     conf.set_default(
-        conf.PyngrokConfig(ngrok_path=str(_offline_agent()), config_path=str(config_path), start_new_session=True)
+        conf.PyngrokConfig(ngrok_path=str(agent), config_path=str(config_path), start_new_session=os.name == "posix")
     )
     return "the offline agent, because there is no NGROK_AUTHTOKEN: ngrok.connect() stays on this machine"
 
 
 def restore() -> None:
-    """Close all tunnels and give pyngrok its own configuration back. Safe to call again."""
-    global _configured
-    if _configured:
-        ngrok.kill()
+    """Close all tunnels and put the environment back. Safe to call again.
+
+    After the real agent, pyngrok gets its own configuration back. After the offline one it keeps that: a cell that
+    is run again when the lab is closed must not download ngrok, nor open a real tunnel with the authtoken that a
+    person keeps in a configuration file of their own.
+    """
+    global _before
+    ngrok.kill()
+    if _before is not None:
         conf.set_default(_before)
-        os.environ.pop("WORKSHOP_PARENT_PID", None)
-        _configured = False
+        _before = None
+    for name, value in _environment_before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _environment_before.clear()
+
+
+def explain(error: PyngrokError) -> str:
+    """What an error of `ngrok.connect` means and what to do, in a sentence or two. The authtoken is not in it."""
+    said = "\n".join(
+        [
+            str(error),
+            str(getattr(error, "ngrok_error", "")),
+            error.body if isinstance(error, PyngrokNgrokHTTPError) else "",
+            *(log.line for log in getattr(error, "ngrok_logs", [])),
+        ]
+    )
+    if isinstance(error, PyngrokNgrokInstallError):
+        return f"pyngrok could not download the ngrok agent. Is there a network, and does it allow ngrok? {GO_OFFLINE}"
+    if any(code in said for code in REFUSED_TOKEN):
+        return (
+            "ngrok refused the NGROK_AUTHTOKEN in .env. Copy it again, whole, from "
+            f"https://dashboard.ngrok.com/get-started/your-authtoken. {GO_OFFLINE}"
+        )
+    if TOO_MANY_AGENTS in said:
+        return (
+            "Your ngrok account allows no further agent: others are running, perhaps in another notebook or on another "
+            f"computer. Close them (https://dashboard.ngrok.com/agents shows them) and try again. {GO_OFFLINE}"
+        )
+    if any(words in said for words in NO_NETWORK):
+        return f"The ngrok agent could not reach ngrok. Is there a network, and does it allow ngrok? {GO_OFFLINE}"
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    token = conf.get_default().auth_token
+    return f"ngrok says: {first_line.replace(token, '<authtoken>') if token else first_line}"
+
+
+def _set_environment(**variables: str) -> None:
+    for name, value in variables.items():
+        _environment_before[name] = os.environ.get(name)
+        os.environ[name] = value
 
 
 def _offline_agent() -> Path:

@@ -1,20 +1,24 @@
 """A tunnel: a loopback address whose requests are forwarded, as they come, to another address."""
 
 import html
-import itertools
+import socket
 import time
 import uuid
-from collections import deque
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-# These belong to one connection, not to the message: RFC 9110, section 7.6.1
+from .inspection import Exchange, Inspector, Message
+from .metrics import Meter
+
+# These belong to one connection, not to the message: RFC 9110, section 7.6.1. Expect is answered here.
 HOP_BY_HOP = {
     "connection",
+    "expect",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
@@ -24,57 +28,86 @@ HOP_BY_HOP = {
     "transfer-encoding",
     "upgrade",
 }
-NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10)
-_numbers = itertools.count(1)
+CONNECT_TIMEOUT = 10  # seconds; how long an answer may take is for the two ends to say
+IDLE_CONNECTION = 1  # seconds; less than any usual server's, which would close it under the next request
+CLOSE_TIMEOUT = 1  # seconds for requests under way when a tunnel closes; pyngrok waits for 4
 
 
-@dataclass
-class Exchange:
-    """A request that went through, for the inspection API. `duration` in nanoseconds, as in ngrok's."""
+class LoopbackFirst(AbstractResolver):
+    """Resolves localhost to 127.0.0.1, then ::1. Where ::1 comes first, each connection to a server that listens
+    on 127.0.0.1 alone, as Django's do, would begin with a refusal; on Windows that takes a quarter of a second."""
 
-    tunnel_name: str
-    remote_addr: str
-    method: str
-    uri: str
-    headers: dict[str, list[str]]
-    status: int = 0
-    response_headers: dict[str, list[str]] = field(default_factory=dict)
-    duration: int = 0
-    id: str = field(default_factory=lambda: f"req_{next(_numbers)}")
-    start: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    def __init__(self):
+        self._others = aiohttp.DefaultResolver()
+
+    async def resolve(self, host: str, port: int = 0, family=socket.AF_INET) -> list[ResolveResult]:
+        if host != "localhost":
+            return await self._others.resolve(host, port, family)
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
+            for kind, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+        ]
+
+    async def close(self) -> None:
+        await self._others.close()
+
+
+def upstream_session() -> aiohttp.ClientSession:
+    """The session for all tunnels. It adds nothing of its own to a request and keeps nothing of a response."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION, resolver=LoopbackFirst())
+    return aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT),
+    )
+
+
+class MeteredServer(web.Server):
+    """Counts its connections, too."""
+
+    def __init__(self, handler):
+        super().__init__(handler, access_log=None, handler_cancellation=True)
+        self.meter = Meter()
+        self._opened: dict[object, int] = {}
+
+    def connection_made(self, handler, transport) -> None:
+        super().connection_made(handler, transport)
+        self._opened[handler] = time.perf_counter_ns()
+
+    def connection_lost(self, handler, exc=None) -> None:
+        super().connection_lost(handler, exc)
+        self.meter.add(time.perf_counter_ns() - self._opened.pop(handler))
 
     def described(self) -> dict:
-        return {
-            "uri": f"/api/requests/http/{self.id}",
-            "id": self.id,
-            "tunnel_name": self.tunnel_name,
-            "remote_addr": self.remote_addr,
-            "start": self.start,
-            "duration": self.duration,
-            "request": {"method": self.method, "proto": "HTTP/1.1", "headers": self.headers, "uri": self.uri},
-            "response": {
-                "status": str(self.status),
-                "status_code": self.status,
-                "proto": "HTTP/1.1",
-                "headers": self.response_headers,
-            },
-        }
+        closed = self.meter.described()
+        return {**closed, "count": closed["count"] + len(self._opened), "gauge": len(self._opened)}
 
 
 class Tunnel:
-    def __init__(self, name: str, upstream: str, session: aiohttp.ClientSession, exchanges: deque[Exchange]):
+    """`upstream` is a URL. `host_header`: what the application sees as Host; None leaves it as it came."""
+
+    def __init__(
+        self,
+        name: str,
+        upstream: str,
+        session: aiohttp.ClientSession,
+        inspector: Inspector | None,
+        host_header: str | None = None,
+    ):
         self.id = uuid.uuid4().hex
         self.name = name
         self.upstream = upstream
         self.public_url = ""
+        self._host_header = host_header
         self._session = session
-        self._exchanges = exchanges
-        self._durations: deque[int] = deque(maxlen=1000)
-        self._count = 0
-        self._runner: web.ServerRunner | None = None
+        self._inspector = inspector
+        self._requests = Meter()
+        self._server = MeteredServer(self._handle)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=CLOSE_TIMEOUT)
 
     async def open(self) -> None:
-        self._runner = web.ServerRunner(web.Server(self._forward, access_log=None))
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.public_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
@@ -83,73 +116,117 @@ class Tunnel:
         await self._runner.cleanup()
 
     def described(self, kind: str) -> dict:
-        """The tunnel in the words of ngrok's API, version 2 ("tunnels") and 3 ("endpoints") together."""
-        durations = sorted(self._durations) or [0]
-        percentiles = {f"p{p}": durations[min(len(durations) - 1, len(durations) * p // 100)] for p in (50, 90, 95, 99)}
-        counts = {"count": self._count, "rate1": 0, "rate5": 0, "rate15": 0, **percentiles}
+        """The tunnel in the words of ngrok's API, for configuration version 2 ("tunnels") and 3 ("endpoints")."""
         return {
             "name": self.name,
             "ID": self.id,
-            "uri": f"/api/{kind}/{self.name}",
+            "uri": f"/api/{kind}/{quote(self.name, safe='')}",
             "public_url": self.public_url,
             "url": self.public_url,
             "proto": "http",
-            "config": {"addr": self.upstream, "inspect": True},
+            "config": {"addr": self.upstream, "inspect": self._inspector is not None},
             "upstream": {"url": self.upstream, "protocol": "http1"},
-            "metrics": {"conns": {**counts, "gauge": 0}, "http": counts},
+            "metrics": {"conns": self._server.described(), "http": self._requests.described()},
         }
 
-    async def _forward(self, request: web.BaseRequest) -> web.StreamResponse:
-        started = time.perf_counter_ns()
-        exchange = Exchange(self.name, request.remote or "", request.method, request.raw_path, _listed(request.headers))
-        self._exchanges.append(exchange)
-        self._count += 1
-        try:
-            response = await self._pass_on(request, exchange)
-            exchange.status, exchange.response_headers = response.status, _listed(response.headers)
-            return response
-        finally:
-            exchange.duration = time.perf_counter_ns() - started
-            self._durations.append(exchange.duration)
+    async def replay(self, recorded: Exchange) -> None:
+        """Send a request that went through before once more, through this tunnel."""
+        headers = _without_hop_by_hop(recorded.request.headers)
+        headers.popall("Content-Length", None)
+        async with self._session.request(
+            recorded.method,
+            URL(self.public_url + recorded.uri, encoded=True),
+            headers=headers,
+            data=bytes(recorded.request.body) or None,
+            allow_redirects=False,
+        ) as response:
+            await response.read()
 
-    async def _pass_on(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        exchange = Exchange(
+            self.name,
+            request.remote or "",
+            request.method,
+            _path(request),
+            Message(f"{request.method} {request.raw_path} HTTP/1.1", request.headers),
+        )
+        if self._inspector:
+            self._inspector.add(exchange)
+        try:
+            return await self._forward(request, exchange)
+        finally:
+            exchange.duration = time.perf_counter_ns() - exchange.started
+            self._requests.add(exchange.duration)
+
+    async def _forward(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            upstream = await self._session.request(
+                request.method,
+                URL(self.upstream + exchange.uri, encoded=True),
+                headers=self._headers(request),
+                data=_body(request, exchange.request) if request.body_exists else None,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return self._no_answer(exchange, error)
+        async with upstream:
+            kept = exchange.answered(upstream.status, upstream.reason or "", upstream.headers)
+            response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
+            response.headers.extend(_without_hop_by_hop(upstream.headers))
+            await response.prepare(request)
+            try:
+                async for chunk in upstream.content.iter_any():
+                    kept.keep(chunk)
+                    await response.write(chunk)
+                await response.write_eof()
+            except aiohttp.ClientPayloadError:  # the application broke off; so must we, or half would look whole
+                request.transport.abort()
+            except ConnectionError:  # the client left
+                pass
+            return response
+
+    def _headers(self, request: web.BaseRequest):
         headers = _without_hop_by_hop(request.headers)
         seen = request.headers.get("X-Forwarded-For")
         headers["X-Forwarded-For"] = f"{seen}, {request.remote}" if seen else request.remote or ""
         headers["X-Forwarded-Proto"] = "http"
         headers["X-Forwarded-Host"] = request.headers.get("Host", "")
-        path = request.raw_path if request.raw_path.startswith("/") else "/"
-        try:
-            upstream = await self._session.request(
-                request.method,
-                URL(self.upstream + path, encoded=True),
-                headers=headers,
-                data=request.content if request.body_exists else None,
-                allow_redirects=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                timeout=NO_TIMEOUT,
-            )
-        except (aiohttp.ClientConnectionError, TimeoutError) as error:
-            return self._nobody_there(error)
-        async with upstream:
-            response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-            response.headers.extend(_without_hop_by_hop(upstream.headers))
-            exchange.status = upstream.status
-            await response.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-            return response
+        if self._host_header:
+            rewritten = URL(self.upstream).authority
+            headers["Host"] = rewritten if self._host_header == "rewrite" else self._host_header
+        return headers
 
-    def _nobody_there(self, error: Exception) -> web.Response:
+    def _no_answer(self, exchange: Exchange, error: Exception) -> web.Response:
+        """The page for a request that the application did not answer; ngrok's code for it is ERR_NGROK_8012."""
+        refused = isinstance(error, aiohttp.ClientConnectorError | TimeoutError)
+        what = "could not connect to" if refused else "got no usable HTTP answer from"
+        reason = html.escape(str(error) or type(error).__name__)
+        upstream = html.escape(self.upstream)
         text = (
-            "<!doctype html><title>502</title><h1>The tunnel works, but nobody answers behind it</h1>"
-            f"<p>The agent could not reach <code>{html.escape(self.upstream)}</code> "
-            f"({html.escape(type(error).__name__)}). Is the server running, and on that port?</p>"
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>502 Bad Gateway</title>'
+            "<h1>The tunnel works, but nothing answers behind it</h1>"
+            f"<p>The agent {what} <code>{upstream}</code>: {reason}</p>"
+            f"<p>Is the server running, and is it the one at <code>{upstream}</code>?</p></html>"
         )
-        return web.Response(
+        response = web.Response(
             status=502, text=text, content_type="text/html", headers={"Ngrok-Error-Code": "ERR_NGROK_8012"}
         )
+        exchange.answered(502, response.reason, response.headers).keep(response.body)
+        return response
+
+
+def _path(request: web.BaseRequest) -> str:
+    """Path and query as they came, also where the request line names the whole URL, as it does for a proxy."""
+    path = request.raw_path
+    return path if path.startswith("/") else URL(path, encoded=True).raw_path_qs
+
+
+async def _body(request: web.BaseRequest, kept: Message) -> AsyncIterator[bytes]:
+    async for chunk in request.content.iter_any():
+        kept.keep(chunk)
+        yield chunk
 
 
 def _without_hop_by_hop(headers):
@@ -158,7 +235,3 @@ def _without_hop_by_hop(headers):
     for name in HOP_BY_HOP | named:
         kept.popall(name, None)
     return kept
-
-
-def _listed(headers) -> dict[str, list[str]]:
-    return {name: headers.getall(name) for name in headers}
