@@ -85,6 +85,16 @@ class MeteredServer(web.Server):
         return {**closed, "count": closed["count"] + len(self._opened), "gauge": len(self._opened)}
 
 
+class ForwardedResponse(web.StreamResponse):
+    """Says what the application said. aiohttp would add the Content-Type of a download where there was none."""
+
+    async def _prepare_headers(self) -> None:
+        said = {name for name in ("Content-Type", "Server") if name in self.headers}
+        await super()._prepare_headers()
+        for name in {"Content-Type", "Server"} - said:
+            self.headers.popall(name, None)
+
+
 class Tunnel:
     """`upstream` is a URL. `host_header`: what the application sees as Host; None leaves it as it came."""
 
@@ -173,7 +183,7 @@ class Tunnel:
             return self._no_answer(exchange, error)
         async with upstream:
             kept = exchange.answered(upstream.status, upstream.reason or "", upstream.headers)
-            response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
+            response = ForwardedResponse(status=upstream.status, reason=upstream.reason)
             response.headers.extend(_without_hop_by_hop(upstream.headers))
             await response.prepare(request)
             try:
