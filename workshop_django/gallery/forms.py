@@ -9,7 +9,9 @@ from .models import Image
 
 MAX_UPLOAD_BYTES = 10 * 1024 * 1024  # 10 MB
 MAX_PIXELS = 50_000_000  # width x height: about 150 MB in memory once decoded
-SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}  # MPO: what some cameras call JPEG
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
+# What Pillow may then find; MPO is a JPEG with more than one picture in it, as some cameras write.
+SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 UNREADABLE = "This file cannot be read as an image. Choose a JPEG, PNG, GIF or WebP file."
 TOO_MANY_PIXELS = f"The image has more than the {MAX_PIXELS:,} pixels that are taken: make it smaller."
 
@@ -52,7 +54,7 @@ class ImageForm(forms.ModelForm):
 def _decoded_format(file) -> str:
     """Decode the image wholly, so that a truncated one is found now, not when it is needed. Returns its format."""
     try:
-        with Pillow.open(file, formats=list(SUFFIXES)) as image:
+        with Pillow.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height <= MAX_PIXELS:
                 image.load()

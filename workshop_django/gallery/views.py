@@ -17,8 +17,8 @@ PER_PAGE = 24
 @require_http_methods(["GET", "HEAD", "POST"])
 def gallery(request):
     """GET shows the gallery; POST takes an upload, or shows the page again with the reason why not (400)."""
-    form = ImageForm(request.POST or None, request.FILES or None)
     if request.method == "POST":
+        form = ImageForm(request.POST, request.FILES)
         if form.is_valid():
             form.save()
             return redirect("gallery")

@@ -16,6 +16,8 @@ def thumbnail(file) -> bytes:
         image.draft("RGB", SIZE)  # lets JPEG decode at a fraction of the size, which is much faster
         image.seek(0)
         upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16"):  # Pillow would cut 16 bits off at 255, not scale them
+            upright = upright.point(lambda value: value * (1 / 256)).convert("L")
         picture = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         picture.thumbnail(SIZE)
     buffer = io.BytesIO()
