@@ -52,6 +52,14 @@ class Application(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 self.server.go_on.wait(10)
                 self.wfile.write(b"6\r\n world\r\n0\r\n\r\n")
+            case "/until-the-client-leaves":
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"hello")
+                self.wfile.flush()
+                if self.connection.recv(1) == b"":
+                    self.server.client_left.set()
+                self.close_connection = True
             case "/breaks-off":
                 self.send_response(200)
                 self.send_header("Content-Length", "1000")
@@ -107,6 +115,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Application)
         self.posted = []
         self.go_on = threading.Event()
+        self.client_left = threading.Event()
         self.together = threading.Barrier(50)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -476,6 +485,31 @@ def test_one_connection_carries_several_requests(connection):
     assert "Cookie" not in answer["headers"]
     [opened] = ngrok.get_tunnels()
     assert opened.metrics["conns"]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET http://shop.example/path?x=1 HTTP/1.1", 200),
+        ("GET http://shop.example HTTP/1.1", 200),
+        ("OPTIONS * HTTP/1.1", 400),
+        ("CONNECT shop.example:443 HTTP/1.1", 400),
+        ("GET @shop.example/ HTTP/1.1", 400),
+        ("not HTTP at all", 400),
+    ],
+)
+def test_no_request_line_leads_past_the_upstream(public_url, request_line, status):
+    with socket.create_connection(("127.0.0.1", urlsplit(public_url).port), timeout=10) as client:
+        client.sendall(f"{request_line}\r\nHost: shop.example\r\nConnection: close\r\n\r\n".encode())
+        version, answered, *_ = client.recv(1000).split()
+        assert (version[:5], int(answered)) == (b"HTTP/", status)
+    assert not [log for log in ngrok.get_ngrok_process().logs if log.lvl == "ERROR"]
+
+
+def test_a_client_that_leaves_releases_the_application(public_url, application):
+    with urlopen(f"{public_url}/until-the-client-leaves") as response:
+        assert response.read(5) == b"hello"
+    assert application.client_left.wait(5)
 
 
 def test_fifty_requests_are_under_way_at_once(public_url):

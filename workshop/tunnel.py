@@ -5,6 +5,7 @@ ngrok.connect(8000)                          # pyngrok, as always
 tunnel.restore()
 """
 
+import json
 import os
 import shutil
 import sysconfig
@@ -100,9 +101,17 @@ def explain(error: PyngrokError) -> str:
         )
     if any(words in said for words in NO_NETWORK):
         return f"The ngrok agent could not reach ngrok. Is there a network, and does it allow ngrok? {GO_OFFLINE}"
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    words = _details(error) or str(error).strip().partition("\n")[0] or type(error).__name__
     token = conf.get_default().auth_token
-    return f"ngrok says: {first_line.replace(token, '<authtoken>') if token else first_line}"
+    return f"ngrok says: {words.replace(token, '<authtoken>') if token else words}"
+
+
+def _details(error: PyngrokError) -> str:
+    """The reason that the agent API gave: {"msg": ..., "details": {"err": ...}}."""
+    try:
+        return json.loads(error.body)["details"]["err"].strip().partition("\n")[0]
+    except (AttributeError, ValueError, TypeError, KeyError):
+        return ""
 
 
 def _set_environment(**variables: str) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from . import VERSION
@@ -32,7 +33,9 @@ SEE_REAL = "Write NGROK_AUTHTOKEN=<your token> into .env to use the real ngrok, 
 async def serve() -> None:
     """Serve the API on a free port of 127.0.0.1, and say so in the log lines that pyngrok waits for."""
     handler = LogHandler(logging.WARNING)
-    logging.basicConfig(handlers=[handler])  # a stray line on stderr would show up in the learner's notebook
+    logging.basicConfig(
+        handlers=[handler], format="%(message)s"
+    )  # a stray line on stderr would show up in the learner's notebook
     async with upstream_session() as session:
         runner = web.AppRunner(Agent(session).application(), access_log=None)
         await runner.setup()
@@ -56,10 +59,14 @@ def log(message: str, lvl: str = "info", **fields: str) -> None:
 
 
 class LogHandler(logging.Handler):
-    """What aiohttp has to say, in ngrok's log format."""
+    """What aiohttp has to say, in ngrok's log format. pyngrok shows errors; a client that does not speak HTTP,
+    such as a browser sent to https://127.0.0.1:<port>, is not one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log(self.format(record), lvl="warn" if record.levelno < logging.ERROR else "eror", obj=record.name)
+        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+            log(f"bad request: {record.exc_info[1]}", obj=record.name)
+        else:
+            log(self.format(record), lvl="eror" if record.levelno >= logging.ERROR else "warn", obj=record.name)
 
 
 class Agent:

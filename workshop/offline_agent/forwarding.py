@@ -228,9 +228,16 @@ class Tunnel:
 
 
 def _path(request: web.BaseRequest) -> str:
-    """Path and query as they came, also where the request line names the whole URL, as it does for a proxy."""
-    path = request.raw_path
-    return path if path.startswith("/") else URL(path, encoded=True).raw_path_qs
+    """Path and query as they came, also where the request line names the whole URL, as it does for a proxy.
+
+    Anything else ("*", "host:443", "@host") is refused: put behind the upstream's address it could change that.
+    """
+    target = request.raw_path
+    if target.startswith(("http://", "https://")):
+        target = "/" + target.partition("://")[2].partition("/")[2]
+    if not target.startswith("/"):
+        raise web.HTTPBadRequest(text=f"The tunnel forwards requests for a path, such as /, not for {target!r}.\n")
+    return target
 
 
 async def _body(request: web.BaseRequest, kept: Message) -> AsyncIterator[bytes]:
