@@ -13,7 +13,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 environment.load(BASE_DIR.parent / ".env")
 
 DEBUG = environment.flag("DEBUG")
-SECRET_KEY = environment.required("SECRET_KEY", "any long random text, kept secret.")
+SECRET_KEY = environment.required("SECRET_KEY", "50 random characters or more, kept secret.")
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "127.0.0.1,localhost" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
 
