@@ -35,7 +35,7 @@ MAX_BYTES = 1_048_576  # of a message, and of all messages in one request togeth
 # Saving waits for sending, so an SQS that is away must be known soon: the outbox sends later.
 CONNECTION = Config(
     connect_timeout=2,  # seconds
-    read_timeout=5,  # seconds
+    read_timeout=3,  # seconds
     retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=50,  # threads that send at once without waiting for a connection
 )
