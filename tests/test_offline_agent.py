@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import http.client
 import json
@@ -39,6 +40,8 @@ class Application(BaseHTTPRequestHandler):
         match urlsplit(self.path).path:
             case "/picture":
                 self.answer(200, TEN_MEGABYTES, {"Content-Type": "image/png"})
+            case "/compressed":
+                self.answer(200, gzip.compress(b"hello"), {"Content-Encoding": "gzip"})
             case "/redirect":
                 self.answer(302, b"", {"Location": "/elsewhere", "Set-Cookie": "a=1"})
             case "/not-modified":
@@ -62,9 +65,9 @@ class Application(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "/breaks-off":
                 self.send_response(200)
-                self.send_header("Content-Length", "1000")
+                self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                self.wfile.write(b"half")
+                self.wfile.write(b"4\r\nhalf\r\n")
                 self.close_connection = True
             case "/no-http":
                 self.wfile.write(b"220 mail server ready\r\n\r\n")
@@ -448,6 +451,12 @@ def test_ten_megabytes_pass_unchanged_both_ways(public_url):
         assert response.read() == TEN_MEGABYTES
 
 
+def test_a_compressed_answer_stays_compressed(public_url):
+    with urlopen(f"{public_url}/compressed") as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(response.read()) == b"hello"
+
+
 def test_a_body_of_unknown_length_passes(connection):
     connection.request("POST", "/", body=iter([b"hello ", b"world"]), encode_chunked=True)
     assert json.load(connection.getresponse())["sha256"] == hashlib.sha256(b"hello world").hexdigest()
@@ -582,11 +591,12 @@ def test_a_browser_loads_a_page_through_the_tunnel(public_url, tmp_path):
 # The process
 
 PARENT = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from pyngrok import ngrok
 from workshop import tunnel
 tunnel.configure(Path(sys.argv[1]), None)
+del os.environ["WORKSHOP_PARENT_PID"]  # the agent watches the process that started it anyway
 ngrok.connect(9)
 print(ngrok.get_ngrok_process().proc.pid, flush=True)
 time.sleep(60)
@@ -602,6 +612,29 @@ def test_kill_minus_9_of_the_parent_leaves_no_agent(tmp_path):
     gone, _ = psutil.wait_procs([left], timeout=5)
     assert gone
     parent.stdout.close()
+
+
+def start_agent(**environment):
+    command = [sys.executable, "-m", "workshop.offline_agent", "start", "--none", "--log", "stdout"]
+    environment = {**os.environ, **environment}
+    return psutil.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_the_agent_ends_with_the_process_that_the_environment_names():
+    """As on Windows, where pip's launcher stands between that process and the agent."""
+    named = psutil.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    left = start_agent(WORKSHOP_PARENT_PID=str(named.pid), WORKSHOP_PARENT_CREATE_TIME=repr(named.create_time()))
+    with named.stdin, left.stdout:
+        assert "starting web service" in left.stdout.readline()
+        named.kill()
+        named.wait()
+        left.wait(timeout=5)
+
+
+def test_a_process_that_got_the_pid_later_is_not_taken_for_the_parent():
+    left = start_agent(WORKSHOP_PARENT_PID=str(os.getpid()), WORKSHOP_PARENT_CREATE_TIME="1.0")
+    with left.stdout:
+        left.wait(timeout=5)
 
 
 def test_it_runs_as_a_module_too():
