@@ -4,10 +4,10 @@ MAX_ID = 2**63 - 1  # what a BigAutoField holds
 
 
 class StrictPositiveInteger(serializers.IntegerField):
-    """A JSON number without fraction. DRF would take "7", 7.0 and true as well, and hide a sender's mistake."""
+    """A JSON number without fraction. DRF would take "7" and 7.0 as well, and hide a sender's mistake."""
 
     def to_internal_value(self, data):
-        if isinstance(data, bool) or not isinstance(data, int):
+        if not isinstance(data, int):
             raise serializers.ValidationError("Write a positive whole number, without quotes.")
         return super().to_internal_value(data)
 
