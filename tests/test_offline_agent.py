@@ -171,7 +171,7 @@ def test_connect_forwards_a_loopback_address_to_the_port(offline, application):
     opened = ngrok.connect(application.server_port)
     assert urlsplit(opened.public_url).scheme == "http"
     assert urlsplit(opened.public_url).hostname == "127.0.0.1"
-    assert get_json(f"{opened.public_url}/a%2Fb?c=%20d&e")["path"] == "/a%2Fb?c=%20d&e"
+    assert get_json(f"{opened.public_url}/a%2Fb%7e?c=%20d&e")["path"] == "/a%2Fb%7e?c=%20d&e"
     assert opened.upstream["url"] == f"http://localhost:{application.server_port}"
     ngrok.disconnect(opened.public_url)
 

@@ -125,7 +125,8 @@ def test_several_notebooks_have_an_agent_each_and_a_persons_own_configuration_is
     home = tmp_path / "home"
     own = home / ".config" / "ngrok" / "ngrok.yml"
     own.parent.mkdir(parents=True)
-    own.write_text("version: 3\nagent:\n  authtoken: theirs\n", encoding="utf-8")
+    theirs = "version: 3\nendpoints:\n- name: pyngrok-default\n  upstream:\n    url: tcp://localhost:22\n"
+    own.write_text(theirs, encoding="utf-8")  # read, it would decide what connect() opens
     environment = {"HOME": str(home), "USERPROFILE": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
     first, (first_agent, *first_urls) = start_notebook(tmp_path / "a", **environment)
     second, (second_agent, *second_urls) = start_notebook(tmp_path / "b", **environment)
@@ -138,7 +139,7 @@ def test_several_notebooks_have_an_agent_each_and_a_persons_own_configuration_is
     end(second, second.stdin.close)  # a normal exit
     assert psutil.wait_procs(agents[1:], timeout=5)[0]
     assert [path.name for path in home.rglob("*") if path.is_file()] == ["ngrok.yml"]
-    assert own.read_text(encoding="utf-8").endswith("authtoken: theirs\n")
+    assert own.read_text(encoding="utf-8") == theirs
 
 
 def error_of_agent(text):
