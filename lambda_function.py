@@ -86,9 +86,7 @@ def parse(body):
     if not isinstance(apps, list) or not apps:
         raise ValueError("apps is not a list of at least one app")
     for app in apps:
-        if not isinstance(app, dict) or not all(
-            isinstance(app.get(name), str) for name in ("endpoint", "key")
-        ):
+        if not isinstance(app, dict) or not all(isinstance(app.get(name), str) for name in ("endpoint", "key")):
             raise ValueError("an app is not an object with an endpoint and a key")
         if not app["key"] or not app["key"].isascii() or not app["key"].isprintable():
             raise ValueError("an app's key is empty, or has characters that a header cannot carry")
@@ -122,9 +120,7 @@ async def sync_group(messages, limit):
 
 async def sync_message(message, limit):
     """Deliver one message to all of its apps at once, and note the outcome in it."""
-    message.responses = [
-        {"status": None, "app": shown(app["endpoint"]), "error": NO_ANSWER} for app in message.apps
-    ]
+    message.responses = [{"status": None, "app": shown(app["endpoint"]), "error": NO_ANSWER} for app in message.apps]
 
     async def deliver(position, app):
         async with limit:

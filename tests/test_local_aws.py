@@ -66,9 +66,7 @@ sys.stdin.read()
 
 
 def test_kill_9_of_the_parent_leaves_no_child(tmp_path):
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdout.readline() == b"started\n"
     children = psutil.Process(parent.pid).children(recursive=True)
     assert children

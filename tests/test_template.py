@@ -66,9 +66,7 @@ def test_only_the_queue_may_use_the_dead_letter_queue(resources):
 
 
 def test_the_allowlist_the_bucket_and_the_key_must_be_given(template):
-    without_default = {
-        name for name, parameter in template["Parameters"].items() if "Default" not in parameter
-    }
+    without_default = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
     assert without_default == {"EndpointAllowlist", "CodeBucket", "CodeKey"}
 
 
@@ -181,9 +179,7 @@ def test_the_role_may_receive_from_this_queue_and_log_and_nothing_else(deployed,
 
 
 def test_the_function_is_configured_as_the_guide_names_it(deployed, account, made):
-    function = account.client("lambda").get_function_configuration(
-        FunctionName=deployed.outputs["FunctionName"]
-    )
+    function = account.client("lambda").get_function_configuration(FunctionName=deployed.outputs["FunctionName"])
     assert function["FunctionName"] == "func_sqs_sync"
     assert function["Runtime"] == "python3.13"
     assert function["Handler"] == "lambda_function.lambda_handler"

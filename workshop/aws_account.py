@@ -43,9 +43,7 @@ class Account:
         return self.endpoint_url is None
 
     def client(self, service: str):
-        return self.session.client(
-            service, region_name=self.region, endpoint_url=self.endpoint_url, config=TIMEOUTS
-        )
+        return self.session.client(service, region_name=self.region, endpoint_url=self.endpoint_url, config=TIMEOUTS)
 
     def __str__(self) -> str:
         where = self.endpoint_url or "AWS itself"
@@ -112,11 +110,7 @@ def explain(error: exceptions.BotoCoreError | exceptions.ClientError) -> str:
             return "No AWS region is set. Write AWS_REGION_NAME=us-east-1, or your own region, in .env."
         case exceptions.InvalidRegionError():
             return f"{error} Write AWS_REGION_NAME=us-east-1, or your own region, in .env."
-        case (
-            exceptions.UnauthorizedSSOTokenError()
-            | exceptions.SSOTokenLoadError()
-            | exceptions.TokenRetrievalError()
-        ):
+        case exceptions.UnauthorizedSSOTokenError() | exceptions.SSOTokenLoadError() | exceptions.TokenRetrievalError():
             return "The AWS sign-in has expired. Sign in again with `aws sso login`."
         case exceptions.EndpointConnectionError() | exceptions.HTTPClientError():
             return f"AWS cannot be reached: {error} Check the network, AWS_REGION_NAME and AWS_ENDPOINT_URL."
@@ -180,9 +174,7 @@ def use_real(settings: Settings) -> Account:
             "--aws works on your own AWS account and costs money, so it needs your word in .env as well: "
             "write WORKSHOP_AWS=real there. Without --aws the same command works on a local AWS."
         )
-    os.environ.update(
-        {name: value for name, value in settings.values.items() if name.startswith("AWS_") and value}
-    )
+    os.environ.update({name: value for name, value in settings.values.items() if name.startswith("AWS_") and value})
     return identify()
 
 

@@ -51,9 +51,7 @@ class Table:
     def __repr__(self) -> str:
         table = [self.headings, *self.rows]
         widths = [max(len(row[column]) for row in table) for column in range(len(self.headings))]
-        lines = [
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in table
-        ]
+        lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in table]
         lines.insert(1, "  ".join("-" * width for width in widths))
         return "\n".join(line.rstrip() for line in ([self.caption] if self.caption else []) + lines)
 
@@ -79,9 +77,7 @@ def pipeline(*marked: str) -> Picture:
     height = 190 if DEAD_LETTERS in marked else 106
     words = [f"[{title}]" if part in marked else title for part, (title, _, _) in PARTS.items()]
     text = " --> ".join(words) + ("   SQS --> [dead-letter queue]" if DEAD_LETTERS in marked else "")
-    shapes = [
-        _box(title, subtitle, x, BOX_TOP, part in marked) for part, (title, subtitle, x) in PARTS.items()
-    ]
+    shapes = [_box(title, subtitle, x, BOX_TOP, part in marked) for part, (title, subtitle, x) in PARTS.items()]
     shapes += [
         _arrow(x + BOX_WIDTH + 2, BOX_TOP + BOX_HEIGHT / 2, x + 178, BOX_TOP + BOX_HEIGHT / 2)
         for _, _, x in list(PARTS.values())[:-1]
@@ -141,9 +137,7 @@ def timeline(events: Iterable[tuple[float, str, str]]) -> Table:
     """Events as (seconds, where, what), shown with the milliseconds since the first."""
     events = sorted(events)
     start = events[0][0] if events else 0
-    return Table(
-        ["ms", "where", "what"], [(f"{(at - start) * 1000:.0f}", where, what) for at, where, what in events]
-    )
+    return Table(["ms", "where", "what"], [(f"{(at - start) * 1000:.0f}", where, what) for at, where, what in events])
 
 
 def source(thing) -> Code:

@@ -60,9 +60,7 @@ def _values(text: str) -> dict[str, str | None]:
 def _read(env_file: Path) -> str:
     if not env_file.exists():
         return ""
-    with env_file.open(
-        encoding="utf-8", newline=""
-    ) as file:  # newline="": a person's line ends stay as they are
+    with env_file.open(encoding="utf-8", newline="") as file:  # newline="": a person's line ends stay as they are
         return file.read()
 
 

@@ -167,9 +167,7 @@ def follow(account: Account, group: str, *, since: float, poll_interval: float =
 def _read(client, group: str, since: float) -> Iterator[tuple[str, LogLine]]:
     with explained():
         try:
-            pages = client.get_paginator("filter_log_events").paginate(
-                logGroupName=group, startTime=int(since * 1000)
-            )
+            pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=int(since * 1000))
             for page in pages:
                 for event in page["events"]:
                     moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)

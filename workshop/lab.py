@@ -207,9 +207,7 @@ class Lab:
         else:
             self._aws = LocalAws(self.folder)
             self._aws.start()
-            self._say(
-                f"AWS     local (moto): account {ACCOUNT_ID}, region {REGION}. Nothing leaves this machine."
-            )
+            self._say(f"AWS     local (moto): account {ACCOUNT_ID}, region {REGION}. Nothing leaves this machine.")
         no_file = str(self.folder / "no-such-file")
         self._export(
             AWS_ENDPOINT_URL=self.endpoint_url,
@@ -294,7 +292,7 @@ class Lab:
                     raise
                 if expose:
                     ngrok.disconnect(self.public_url)
-        self._say(f"Django  {self.django_url}" + (f", for the world {self.public_url}" if expose else ""))
+        self._say(f"Django  {self.django_url}" + (f", through the tunnel {self.public_url}" if expose else ""))
 
     def _environment_of_django(self) -> dict[str, str]:
         hosts = ["127.0.0.1", "localhost"]
@@ -334,9 +332,7 @@ class Lab:
 
     def _require_local_aws(self, what: str) -> None:
         if not self._aws:
-            raise LabError(
-                f"{what}() needs the local AWS; this lab uses {self.endpoint_url or 'a real account'}."
-            )
+            raise LabError(f"{what}() needs the local AWS; this lab uses {self.endpoint_url or 'a real account'}.")
 
     def _export(self, **variables: str | None) -> None:
         """Set (or, with None, clear) variables for this process and its children; close() puts them back."""

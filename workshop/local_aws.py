@@ -33,9 +33,7 @@ class LocalAws:
         """
         port_file = self._folder / "aws.port"
         port_file.unlink(missing_ok=True)
-        self._child = Child(
-            "aws", "workshop.local_aws", [port_file, self._port], folder=self._folder, env=self._env
-        )
+        self._child = Child("aws", "workshop.local_aws", [port_file, self._port], folder=self._folder, env=self._env)
         self._child.start(ready=port_file.exists)
         self._port = int(port_file.read_text(encoding="utf-8"))
 

@@ -34,9 +34,7 @@ PYTHON_VERSION = "3.13"
 # python3.13 runs on Amazon Linux 2023, whose glibc is 2.34: wheels made for that or an older one will do.
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 GLIBC_MINOR_VERSIONS = range(34, 16, -1)
-UNZIPPED_LIMIT = (
-    250 * 1024**2
-)  # bytes: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+UNZIPPED_LIMIT = 250 * 1024**2  # bytes: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 
 
@@ -135,9 +133,7 @@ def _wheels(pins: list[str], architecture: str) -> Iterator[Path]:
     for pin in pins:
         wheel = _cached(pin, folder)
         if wheel is None:
-            raise PackagingError(
-                f"pip downloaded no wheel of {pin} into {folder}. Delete that folder and try again."
-            )
+            raise PackagingError(f"pip downloaded no wheel of {pin} into {folder}. Delete that folder and try again.")
         yield wheel
 
 
@@ -187,7 +183,5 @@ def _write(path: Path, files: dict[str, bytes], pins: list[str]) -> Package:
         digest=hashlib.sha256(path.read_bytes()).hexdigest()[:16],
     )
     if made.unzipped_size > UNZIPPED_LIMIT:
-        raise PackagingError(
-            f"{path.name} unzips to {made.unzipped_size:,} bytes; Lambda takes {UNZIPPED_LIMIT:,}."
-        )
+        raise PackagingError(f"{path.name} unzips to {made.unzipped_size:,} bytes; Lambda takes {UNZIPPED_LIMIT:,}.")
     return made

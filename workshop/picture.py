@@ -27,10 +27,7 @@ def draw_picture(number: int = 1) -> Image.Image:
     draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=_colour(0.13, 0.35, 1))
     for hill in range(HILLS):
         top = height * (0.5 + 0.13 * hill)
-        edge = [
-            (x, top + 45 * math.sin(x / (150 - 20 * hill) + number + 2 * hill))
-            for x in range(0, width + 8, 8)
-        ]
+        edge = [(x, top + 45 * math.sin(x / (150 - 20 * hill) + number + 2 * hill)) for x in range(0, width + 8, 8)]
         draw.polygon([(0, height), *edge, (width, height)], fill=_colour(hue + 0.2, 0.5, 0.6 - 0.13 * hill))
     return picture
 

@@ -16,13 +16,9 @@ def add_arguments(parser):
         help="hosts that the function may post to, such as '*.ngrok-free.app,django.example.com' "
         "(default: ENDPOINT_ALLOWLIST; without --aws: this machine)",
     )
-    parser.add_argument(
-        "--arch", choices=["arm64", "x86_64"], help="the function's processor (default: arm64)"
-    )
+    parser.add_argument("--arch", choices=["arm64", "x86_64"], help="the function's processor (default: arm64)")
     parser.add_argument("--alarm-email", metavar="ADDRESS", help="mail alarms to this address")
-    parser.add_argument(
-        "--maximum-concurrency", metavar="N", help="copies of the function at once, 2 to 1000"
-    )
+    parser.add_argument("--maximum-concurrency", metavar="N", help="copies of the function at once, 2 to 1000")
     parser.add_argument("--stack-name", metavar="NAME", default="image-processing-sync")
     parser.add_argument("--queue-name", metavar="NAME", default="image-processing-sync")
     parser.add_argument("--function-name", metavar="NAME", default="func_sqs_sync")
@@ -156,16 +152,12 @@ def _keep_local_aws(args, chosen) -> None:
             print(f"The local AWS listens at {aws.endpoint_url} and runs the function. In another terminal:")
             print("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1")
             print(f"  aws --endpoint-url {aws.endpoint_url} sqs send-message --queue-url {queue_url} ...")
-            print(
-                f"  aws --endpoint-url {aws.endpoint_url} logs tail /aws/lambda/{args.function_name} --follow"
-            )
+            print(f"  aws --endpoint-url {aws.endpoint_url} logs tail /aws/lambda/{args.function_name} --follow")
             print("Ctrl-C stops it; what is in it is gone then.", flush=True)
             while True:
                 threading.Event().wait(3600)  # with a timeout, or Ctrl-C would not arrive on Windows
     finally:
-        destroy(
-            account, stack_name=args.stack_name, env_file=settings.CHECKOUT / ".env", say=lambda text: None
-        )
+        destroy(account, stack_name=args.stack_name, env_file=settings.CHECKOUT / ".env", say=lambda text: None)
         aws.stop()
 
 
