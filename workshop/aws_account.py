@@ -75,7 +75,8 @@ def _check_region(session: boto3.Session, region: str) -> None:
         for name in session.get_available_regions("sqs", partition_name=partition)
     ]
     if region not in known:
-        near = difflib.get_close_matches(region, known, n=1, cutoff=0)
+        continent = [name for name in known if name.startswith(region.partition("-")[0])]
+        near = difflib.get_close_matches(region, continent or known, n=1, cutoff=0)
         raise AwsError(
             f"AWS has no region {region!r} that this boto3 knows; the nearest name is {near[0]}. "
             "Correct AWS_REGION_NAME in .env, or upgrade boto3 if the region is new."
