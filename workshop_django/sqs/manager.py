@@ -2,6 +2,7 @@
 
     SqSManager.send({"apps": [...], "data": {"image_id": 1}})   # -> the SQS message id
     SqSManager.send_many(messages)                              # ten to a request, ids in the same order
+    SqSManager.counts().waiting                                 # how many messages wait to be received
 
 Settings: SQS_QUEUE_URL, AWS_REGION_NAME, and AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY where boto3 should not
 look for credentials itself. boto3 reads AWS_ENDPOINT_URL by itself, too, which may name any SQS server.
@@ -10,6 +11,7 @@ look for credentials itself. boto3 reads AWS_ENDPOINT_URL by itself, too, which 
 import json
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 
 import boto3
@@ -43,7 +45,23 @@ CONNECTION = Config(
 REFUSALS = {"BatchRequestTooLong", "InvalidMessageContents", "InvalidParameterValue", "MissingParameter"}
 CLIENT_SETTINGS = ("AWS_REGION_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
+COUNTED = {
+    "waiting": "ApproximateNumberOfMessages",
+    "in_flight": "ApproximateNumberOfMessagesNotVisible",
+    "delayed": "ApproximateNumberOfMessagesDelayed",
+}
+
 _making_client = threading.Lock()  # a boto3 client may be shared by threads, but not made by two at once
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """How many messages are where. On AWS these are approximate; a minute after the last send they have settled."""
+
+    waiting: int
+    in_flight: int
+    delayed: int
+    dead_letters: int | None  # None: the queue has no dead-letter queue, or it cannot be looked into
 
 
 class SqSManager:
@@ -89,6 +107,35 @@ class SqSManager:
         if errors:
             raise SomeNotSent(message_ids, errors)
         return message_ids
+
+    @staticmethod
+    def counts() -> QueueCounts:
+        """Ask SQS how many messages are in the queue, and in the dead-letter queue that its redrive policy names.
+
+        Raises QueueNotConfigured, QueueDoesNotExist or SqsUnavailable.
+        """
+        queue_url = _queue_url()
+        names = [*COUNTED.values(), "RedrivePolicy"]
+        try:
+            answer = _client().get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)
+        except (BotoCoreError, ClientError) as error:
+            raise _explained(error, "tell its counts", "sqs:GetQueueAttributes") from error
+        attributes = answer.get("Attributes", {})
+        counted = {field: int(attributes.get(name, 0)) for field, name in COUNTED.items()}
+        return QueueCounts(**counted, dead_letters=_dead_letters(queue_url, attributes.get("RedrivePolicy")))
+
+
+def _dead_letters(queue_url: str, redrive_policy: str | None) -> int | None:
+    """How many messages the dead-letter queue holds: it lies beside the queue, under the name that its ARN ends with."""
+    if not redrive_policy:
+        return None
+    name = json.loads(redrive_policy)["deadLetterTargetArn"].rpartition(":")[2]
+    url = f"{queue_url.rpartition('/')[0]}/{name}"
+    try:
+        answer = _client().get_queue_attributes(QueueUrl=url, AttributeNames=[COUNTED["waiting"]])
+    except (BotoCoreError, ClientError):  # a sender needs no permission for that queue, and may have none
+        return None
+    return int(answer["Attributes"][COUNTED["waiting"]])
 
 
 def _send_batch(queue_url, batch, message_ids, errors) -> SqsError | None:
@@ -159,8 +206,8 @@ def _queue_url() -> str:
     return settings.SQS_QUEUE_URL
 
 
-def _explained(error: Exception) -> SqsError:
-    """A boto3 exception as one that says what to do."""
+def _explained(error: Exception, asked: str = "take the message", permission: str = "sqs:SendMessage") -> SqsError:
+    """A boto3 exception as one that says what to do, and what SQS was `asked` to do."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
         return QueueDoesNotExist(
@@ -171,8 +218,8 @@ def _explained(error: Exception) -> SqsError:
         return _refused(code, error.response["Error"].get("Message", ""), sender_fault=True)
     reason = str(error).rstrip(".")
     return SqsUnavailable(
-        f"SQS did not take the message: {reason}. Check the network, AWS_REGION_NAME, and that there are "
-        "credentials that may call sqs:SendMessage."
+        f"SQS did not {asked}: {reason}. Check the network, AWS_REGION_NAME, and that there are "
+        f"credentials that may call {permission}."
     )
 
 
