@@ -4,6 +4,8 @@
 """
 
 import os
+import tempfile
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -16,6 +18,7 @@ def pytest_configure(config):
         os.environ["AWS_ENDPOINT_URL"] = endpoint_url
     os.environ.update(
         WORKSHOP_AWS="local",
+        WORKSHOP_PROGRESS_FILE=str(Path(tempfile.gettempdir()) / f"workshop-progress-{os.getpid()}.json"),
         NGROK_AUTHTOKEN="",
         AWS_ACCESS_KEY_ID="testing",  # no account has such a key; moto accepts any
         AWS_SECRET_ACCESS_KEY="testing",  # noqa: S106

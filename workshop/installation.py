@@ -34,15 +34,25 @@ def say(text: str) -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Hold this checkout's lock, after waiting for it. The operating system frees it if its holder dies."""
+    """Hold this checkout's lock, after waiting for it."""
     WORK_FOLDER.mkdir(exist_ok=True)
-    with (WORK_FOLDER / "install.lock").open("a+b") as file:
-        told = False
+    with lock(WORK_FOLDER / "install.lock", "Another start is installing the packages. Waiting for it."):
+        yield
+
+
+@contextmanager
+def lock(path: Path, waiting: str = "") -> Iterator[None]:
+    """Hold the lock on the file `path`. The operating system frees it if its holder dies.
+
+    `waiting` is said once if another process holds it.
+    """
+    with path.open("a+b") as file:
+        told = not waiting
         while not _try_to_lock(file):
             if not told:
-                say("Another start is installing the packages. Waiting for it.")
+                say(waiting)
                 told = True
-            time.sleep(0.2)
+            time.sleep(0.05)
         yield
 
 

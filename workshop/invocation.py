@@ -153,7 +153,7 @@ def _on_a_thread(handler, event: dict, timeout: float) -> Invocation:
     invocation.duration_ms = (time.monotonic() - started) * 1000
     logging.getLogger().removeHandler(capture)
     if thread.is_alive():
-        _stop(thread)
+        stop(thread)
         return _timed_out(invocation, timeout, list(log))
     if invocation.exception is not None:
         invocation.error = _described(invocation.exception)
@@ -171,7 +171,7 @@ def _timed_out(late: Invocation, timeout: float, log: list[str]) -> Invocation:
     return invocation
 
 
-def _stop(thread: threading.Thread) -> None:
+def stop(thread: threading.Thread) -> None:
     """Raise SystemExit in a thread as soon as it runs Python code again: all that Python can do to a thread."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
 

@@ -17,7 +17,7 @@ from workshop.installation import WORK_FOLDER
 HELP = "stops what was left running and removes what was created"
 PACKAGES = "not needed"  # it removes them; to look at processes it asks the Python in .venv
 
-KEPT = {"progress.json", "wheels", "install.lock"}  # unless --all
+KEPT = {"progress.json", "progress.lock", "wheels", "install.lock"}  # unless --all
 
 
 def add_arguments(parser):

@@ -1,0 +1,208 @@
+"""Chapter 1, Create the queue: what its exercise asks, and how it looks at the answers."""
+
+import json
+import time
+
+from .calling import call
+from .question import Wrong, question
+
+LAB = {"django": False, "queue": False}
+
+FUNCTION_TIMEOUT = 30  # seconds, as the exercise says
+LONGEST = 43_200  # seconds: SQS's maximum; the local AWS takes more
+NEEDED = 6 * FUNCTION_TIMEOUT  # AWS's advice for a queue that feeds a Lambda function
+
+
+@question(
+    hints=[
+        "The function may work on a message for 30 seconds. How long must nobody else get it? Chapter 1 has a rule.",
+        'Six times 30 is 180, in seconds, and SQS wants attributes as text: {"VisibilityTimeout": "180"}',
+    ],
+    why="With a shorter one, SQS hands a message to a second worker while the first still works on it.",
+)
+def q1(lab, create_queue):
+    """The queue's real visibility timeout is at least six times the function's."""
+    sqs = _client()
+    _delete(sqs, "slow-work")
+    url = _url(call(create_queue, sqs))
+    timeout = int(_attribute(sqs, url, "VisibilityTimeout"))
+    if timeout > LONGEST:
+        raise Wrong(f"the visibility timeout is {timeout} seconds; AWS takes at most {LONGEST}, which is 12 hours")
+    if timeout == 30:
+        raise Wrong(
+            "the visibility timeout is still 30 seconds, which is also what SQS takes when you set nothing: a message "
+            "comes back at the moment when the function may still be working on it"
+        )
+    if timeout < FUNCTION_TIMEOUT:
+        raise Wrong(f"the visibility timeout is {timeout} seconds, shorter than the function's own {FUNCTION_TIMEOUT}")
+    if timeout < NEEDED:
+        raise Wrong(
+            f"the visibility timeout is {timeout} seconds. Lambda may have to try again while it holds the message, "
+            f"so AWS advises six times the function's timeout: {NEEDED}"
+        )
+
+
+@question(
+    hints=[
+        "Receiving hides a message for a while. What removes it for good?",
+        "delete_message(QueueUrl=queue_url, ReceiptHandle=message['ReceiptHandle']), after you have the body.",
+        "An answer of an empty queue has no key 'Messages': use answer.get('Messages', []).",
+    ],
+    why="A worker that forgets to delete does the same work again and again, until the message is thrown away.",
+)
+def q2(lab, take_one):
+    """take_one(sqs, queue_url) returns the body of one message and deletes that one, or None."""
+    sqs = _client()
+    url = _fresh(sqs, "take-one", VisibilityTimeout="0")  # what was not deleted is back at once
+    if (nothing := call(take_one, sqs, url)) is not None:
+        raise Wrong(f"it returned {nothing!r} for an empty queue; it should return None")
+    for body in ("first", "second", "third"):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    taken = call(take_one, sqs, url)
+    if isinstance(taken, dict):
+        raise Wrong("it returned the whole message; it should return its Body")
+    if taken not in ("first", "second", "third"):
+        raise Wrong(f"it returned {taken!r}, which is not the body of a message")
+    left = _waiting(sqs, url)
+    if left == 3:
+        raise Wrong("the message was received and not deleted: after the visibility timeout it comes back")
+    if left < 2:
+        raise Wrong(f"there were three messages, one was returned, and only {left} is left: the others are lost")
+    others = sorted([call(take_one, sqs, url), call(take_one, sqs, url)])
+    if sorted([taken, *others]) != ["first", "second", "third"]:
+        raise Wrong(
+            "three calls did not return the three messages, once each: another one than the returned was deleted"
+        )
+
+
+@question(
+    hints=[
+        "Two queues: the dead-letter queue first, because the other one has to name it.",
+        "RedrivePolicy is one attribute: a JSON text with deadLetterTargetArn and maxReceiveCount. Use json.dumps.",
+        "The ARN is an attribute of the dead-letter queue: get_queue_attributes(..., AttributeNames=['QueueArn']).",
+    ],
+    why="Without a dead-letter queue a message that can never succeed is tried for days, and then it is gone.",
+)
+def q3(lab, create_with_dead_letters):
+    """create_with_dead_letters(sqs, name, tries) makes `name` and `name`-dlq; returns the url of the first."""
+    sqs = _client()
+    _delete(sqs, "orders", "orders-dlq")
+    url = _url(call(create_with_dead_letters, sqs, "orders", 2))
+    if not url.endswith("/orders"):
+        raise Wrong(f"it returned the URL of {url.rsplit('/', 1)[-1]!r}; it should return that of the queue 'orders'")
+    policy = json.loads(_attribute(sqs, url, "RedrivePolicy") or "{}")
+    if not policy:
+        raise Wrong("the queue 'orders' has no RedrivePolicy, so no message ever leaves it for the dead-letter queue")
+    if str(policy.get("deadLetterTargetArn")).endswith(":orders"):
+        raise Wrong("the redrive policy names the queue itself; it must name the ARN of 'orders-dlq'")
+    if not str(policy.get("deadLetterTargetArn")).endswith(":orders-dlq"):
+        raise Wrong(
+            f"the redrive policy leads to {policy.get('deadLetterTargetArn')!r}, not to the ARN of 'orders-dlq'"
+        )
+    if int(policy.get("maxReceiveCount", 0)) != 2:
+        raise Wrong(f"maxReceiveCount is {policy.get('maxReceiveCount')}, and the function was called with tries=2")
+    dead_letters = sqs.get_queue_url(QueueName="orders-dlq")["QueueUrl"]
+    _see_it_die(sqs, url, dead_letters, tries=2)
+    kept, dead = (int(_attribute(sqs, one, "MessageRetentionPeriod")) for one in (url, dead_letters))
+    if dead <= kept:
+        raise Wrong(
+            f"both queues work, but 'orders-dlq' keeps messages for {dead // 86400} days, not longer than 'orders'. A "
+            "message keeps its age when it moves, so a dead letter could vanish before anybody looks: set its "
+            "MessageRetentionPeriod to 14 days, in seconds"
+        )
+
+
+@question(
+    hints=[
+        "A loop: receive up to ten messages with WaitTimeSeconds; stop when an answer holds none.",
+        "try: handle(body). Only if it did not raise, delete the message. Count both cases.",
+        "Nothing more is needed: a failed message stays in flight, so the loop ends before it comes back.",
+    ],
+    why="This is what every worker does: delete what succeeded, leave what failed, and let one never harm another.",
+)
+def q4(lab, drain):
+    """drain(sqs, queue_url, handle) -> (done, failed): every message handled, the successful ones deleted."""
+    sqs = _client()
+    if call(drain, sqs, _fresh(sqs, "drain-nothing"), lambda body: None, timeout=30) != (0, 0):
+        raise Wrong("for an empty queue it should return (0, 0)")
+    url = _fresh(sqs, "drain", VisibilityTimeout="120")
+    bodies = [f"message {number}" for number in range(23)]
+    for start in range(0, 23, 10):
+        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[start : start + 10])]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    handled = []
+
+    def handle(body):
+        handled.append(body)
+        if body == "message 4":
+            raise ValueError("message 4 can never succeed")
+
+    result = call(drain, sqs, url, handle, timeout=30)
+    missing = [body for body in bodies if body not in handled]
+    if missing and "message 4" in handled and len(handled) < 23:
+        raise Wrong(f"{len(missing)} of 23 messages were never handled; does it stop at the first failure or answer?")
+    if missing:
+        raise Wrong(f"{len(missing)} of 23 messages were never handled; an answer holds ten at most, so go on")
+    if len(handled) > 23:
+        raise Wrong(f"23 messages were handled {len(handled)} times; delete each one that succeeded")
+    visible, in_flight = _counts(sqs, url)
+    if visible + in_flight == 0:
+        raise Wrong("the message whose handling failed was deleted, too: it is lost")
+    if visible + in_flight > 1:
+        raise Wrong(f"{visible + in_flight} messages are still in the queue; only the one that failed should be")
+    if result != (22, 1):
+        raise Wrong(f"it returned {result!r}; 22 messages were done and 1 failed, so (22, 1) was expected")
+
+
+def _client():
+    import boto3
+
+    return boto3.client("sqs")
+
+
+def _url(value: object) -> str:
+    if isinstance(value, dict) and "QueueUrl" in value:
+        raise Wrong("the function returned the whole answer of SQS; return its 'QueueUrl'")
+    if not isinstance(value, str) or "://" not in value:
+        raise Wrong(f"the function returned {value!r}; it should return the queue's URL")
+    return value
+
+
+def _attribute(sqs, url: str, name: str) -> str:
+    return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {}).get(name, "")
+
+
+def _counts(sqs, url: str) -> tuple[int, int]:
+    waiting, in_flight = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+    return int(_attribute(sqs, url, waiting)), int(_attribute(sqs, url, in_flight))
+
+
+def _waiting(sqs, url: str) -> int:
+    return sum(_counts(sqs, url))
+
+
+def _delete(sqs, *names: str) -> None:
+    for name in names:
+        try:
+            sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
+        except sqs.exceptions.QueueDoesNotExist:
+            pass
+
+
+def _fresh(sqs, name: str, **attributes: str) -> str:
+    _delete(sqs, name)
+    return sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+
+
+def _see_it_die(sqs, url: str, dead_letters: str, tries: int) -> None:
+    """Send a message, fail it `tries` times, and see it in the dead-letter queue."""
+    sqs.send_message(QueueUrl=url, MessageBody="a message that always fails")
+    for _ in range(tries):
+        for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+            sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0)
+    deadline = time.monotonic() + 5
+    while not _waiting(sqs, dead_letters):
+        if time.monotonic() > deadline:
+            raise Wrong(f"a message that failed {tries} times did not arrive in 'orders-dlq'")
+        sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
