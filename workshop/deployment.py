@@ -9,6 +9,7 @@ The same calls work on a local AWS. Each step prints the AWS CLI command that do
 """
 
 import json
+import re
 import shlex
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ SENDER_POLICY = CHECKOUT / "infra" / "sender-policy.json"
 STACK_NAME = "image-processing-sync"
 QUEUE_NAME = "image-processing-sync"  # the template's defaults
 FUNCTION_NAME = "func_sqs_sync"
+HOST_PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9.*:-]*")  # as in the template's EndpointAllowlist
 TAG = {"Key": "made-by", "Value": "django-sqs-lambda-workshop"}
 ENV_OUTPUTS = {"SQS_QUEUE_URL": "QueueUrl", "AWS_REGION_NAME": "Region"}  # name in .env: output of the stack
 
@@ -86,11 +88,7 @@ def deploy(
 
     A deploy that was interrupted is picked up where it is. Raises DeploymentError or AwsError.
     """
-    if not endpoint_allowlist.strip():
-        raise DeploymentError(
-            "The function needs to know which hosts it may post to. Say --endpoint-allowlist "
-            "'*.ngrok-free.app', or write ENDPOINT_ALLOWLIST=... in .env."
-        )
+    require_allowlist(endpoint_allowlist)
     work = _Work(account, stack_name, say, poll_interval)
     stack = work.settle()
     bucket, key = work.upload(package)
@@ -110,6 +108,21 @@ def deploy(
     if env_file:
         _write_env(env_file, work.owner, deployment.env, say)
     return deployment
+
+
+def require_allowlist(endpoint_allowlist: str) -> None:
+    """Refuse what the template's parameter EndpointAllowlist would refuse on AWS, with a sentence."""
+    if not endpoint_allowlist.strip():
+        raise DeploymentError(
+            "The function needs to know which hosts it may post to. Say --endpoint-allowlist "
+            "'*.ngrok-free.app', or write ENDPOINT_ALLOWLIST=... in .env."
+        )
+    for pattern in map(str.strip, endpoint_allowlist.split(",")):
+        if not HOST_PATTERN.fullmatch(pattern):
+            raise DeploymentError(
+                f"{pattern!r} is not a host that the function could post to. Write host names or patterns such as "
+                "*.ngrok-free.app, separated by commas, without https:// and without a path."
+            )
 
 
 def destroy(

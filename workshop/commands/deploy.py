@@ -42,12 +42,13 @@ def run(args) -> None:
 def _deploy_to_aws(args) -> None:
     from workshop import settings
     from workshop.aws_account import use_real
-    from workshop.deployment import WHAT_IT_COSTS, deploy
+    from workshop.deployment import WHAT_IT_COSTS, deploy, require_allowlist
     from workshop.packaging import package
 
     chosen = settings.load()
     account = use_real(chosen)
     allowlist = _allowlist(args, chosen)
+    require_allowlist(allowlist)
     architecture = args.arch or "arm64"
     made = package(architecture)
     print(f"This works on {account}.")
@@ -69,6 +70,7 @@ def _deploy_to_aws(args) -> None:
         env_file=settings.CHECKOUT / ".env",
     )
     print(f"Django's IAM user needs infra/sender-policy.json, for account {account.id} and {account.region}.")
+    print(f"Watch what the function logs with: aws logs tail /aws/lambda/{args.function_name} --follow")
     print(f"Take it all down again with: python3 -m workshop destroy --aws --stack-name {args.stack_name}")
 
 
@@ -134,7 +136,9 @@ def _keep_local_aws(args, chosen) -> None:
     from workshop.event_source_mapping import EventSourceMapping
     from workshop.function_logs import FunctionLogs
     from workshop.lab import run_folder
+    from workshop.lambda_runtime import packaged_function
     from workshop.local_aws import LocalAws
+    from workshop.what_to_type import what_to_type
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     aws = LocalAws(run_folder())
@@ -145,38 +149,20 @@ def _keep_local_aws(args, chosen) -> None:
         queue_url = deployment.outputs["QueueUrl"]
         allowlist = _allowlist(args, chosen, default="127.0.0.1,localhost")
         with (
-            _function(made, args.function_name, allowlist) as function,
+            packaged_function(
+                made.path, environment={"ENDPOINT_ALLOWLIST": allowlist}, function_name=args.function_name
+            ) as function,
             FunctionLogs(args.function_name),
             EventSourceMapping(queue_url, function),
         ):
-            print(f"The local AWS listens at {aws.endpoint_url} and runs the function. In another terminal:")
-            print("  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1")
-            print(f"  aws --endpoint-url {aws.endpoint_url} sqs send-message --queue-url {queue_url} ...")
-            print(f"  aws --endpoint-url {aws.endpoint_url} logs tail /aws/lambda/{args.function_name} --follow")
-            print("Ctrl-C stops it; what is in it is gone then.", flush=True)
+            print()
+            print(what_to_type(aws.endpoint_url, queue_url, args.function_name, chosen.values))
+            print("\nCtrl-C stops it; what is in it is gone then.", flush=True)
             while True:
                 threading.Event().wait(3600)  # with a timeout, or Ctrl-C would not arrive on Windows
     finally:
         destroy(account, stack_name=args.stack_name, env_file=settings.CHECKOUT / ".env", say=lambda text: None)
         aws.stop()
-
-
-def _function(made, name: str, allowlist: str):
-    """The deployed zip under AWS's runtime client; off Linux, the handler in this process. As a context."""
-    import contextlib
-    import os
-
-    from workshop.lambda_runtime import LambdaRuntime, LambdaRuntimeError
-
-    environment = {"ENDPOINT_ALLOWLIST": allowlist}
-    try:
-        return LambdaRuntime(made.path, function_name=name, environment=environment)
-    except LambdaRuntimeError as reason:
-        from lambda_function import lambda_handler
-
-        print(f"The function runs inside this process. {reason}")
-        os.environ.update(environment)
-        return contextlib.nullcontext(lambda_handler)
 
 
 def _allowlist(args, chosen, default: str = "") -> str:

@@ -12,6 +12,7 @@ timeout is killed.
 import importlib.metadata
 import json
 import math
+import os
 import secrets
 import shutil
 import sys
@@ -20,6 +21,8 @@ import threading
 import time
 import uuid
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -212,6 +215,35 @@ class LambdaRuntime:
         with zipfile.ZipFile(code) as archive:
             archive.extractall(target)
         return target
+
+
+@contextmanager
+def packaged_function(code: Path, *, environment: dict[str, str], say=print, **options) -> Iterator[object]:
+    """What runs the package on this system, for invoke() and EventSourceMapping: on Linux, a LambdaRuntime.
+
+    Elsewhere it is this checkout's `lambda_handler` in this process, with `environment` set for the length of the
+    block, and `say` is given the reason. `options` are LambdaRuntime's.
+    """
+    try:
+        runtime = LambdaRuntime(code, environment=environment, **options)
+    except LambdaRuntimeError as reason:
+        say(f"The function runs inside this process. {reason}")
+    else:
+        with runtime:
+            yield runtime
+        return
+    from lambda_function import lambda_handler
+
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield lambda event, context: lambda_handler(event, context)  # a new function: its first call counts as cold
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _error(outcome: Message, timeout: float) -> dict[str, object] | None:
