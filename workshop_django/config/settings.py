@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "workshop_django.sqs",
     "workshop_django.gallery",
     "workshop_django.image_sync",
+    "workshop_django.live",
 ]
 
 MIDDLEWARE = [

@@ -1,4 +1,4 @@
-"""Addresses: the gallery at /, the receiver below /api/, and what operators need."""
+"""Addresses: the gallery at /, the live view at /live/, the receiver below /api/, and what operators need."""
 
 import logging
 
@@ -27,6 +27,7 @@ def health(request):
 
 urlpatterns = [
     path("", include("workshop_django.gallery.urls")),
+    path("live/", include("workshop_django.live.urls")),
     path("api/v1/", include("workshop_django.image_sync.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("healthz", health, name="health"),

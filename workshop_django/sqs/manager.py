@@ -126,7 +126,7 @@ class SqSManager:
 
 
 def _dead_letters(queue_url: str, redrive_policy: str | None) -> int | None:
-    """How many messages the dead-letter queue holds: it lies beside the queue, under the name that its ARN ends with."""
+    """How many the dead-letter queue holds: it lies beside the queue, under the name that its ARN ends with."""
     if not redrive_policy:
         return None
     name = json.loads(redrive_policy)["deadLetterTargetArn"].rpartition(":")[2]

@@ -1,0 +1,111 @@
+"""What the live view shows: where the messages are at this moment, and the latest images.
+
+Numbers and titles alone. What a message says, keys and endpoints are never part of it.
+"""
+
+import logging
+
+from django.core.signals import setting_changed
+from django.db.models import Max
+from django.dispatch import receiver
+
+from workshop_django.gallery.models import Image
+from workshop_django.image_sync.models import ReceivedMessage
+from workshop_django.sqs import SqSManager
+from workshop_django.sqs.errors import QueueDoesNotExist, QueueNotConfigured
+from workshop_django.sqs.models import OutboxMessage
+
+from .latest import Latest, Outcome
+
+IMAGES = 12
+OUTBOX_ROWS = 500  # the newest, in which an image's message is looked for: the table may have millions
+
+NOT_ASKED = "Amazon SQS has not answered yet."
+NO_QUEUE_SET = "No queue is set: SQS_QUEUE_URL is empty. New messages wait in the outbox."
+NO_SUCH_QUEUE = "Amazon SQS has no queue at SQS_QUEUE_URL. New messages wait in the outbox."
+AWAY = (
+    "Amazon SQS does not answer, or refuses to tell its counts. What cannot be sent waits in the outbox, "
+    "and relay_outbox sends it later. The reason is in Django's log."
+)
+
+logger = logging.getLogger(__name__)
+_last_logged = ""
+
+
+def _ask():
+    """Ask SQS for its counts, and log why it did not tell them, once for each new reason."""
+    global _last_logged
+    try:
+        counts = SqSManager.counts()
+    except Exception as error:
+        if str(error) != _last_logged:
+            _last_logged = str(error)
+            logger.warning("The live view has no counts: %s", error)
+        raise
+    _last_logged = ""
+    return counts
+
+
+# Every viewer asks about once a second; SQS is asked once a second for all of them together.
+queue = Latest(_ask, seconds=1, patience=1)
+
+
+def snapshot() -> dict:
+    """The page's content as JSON-ready data. `queue` is None, and `problem` says why, while SQS does not tell."""
+    outcome = queue.get()
+    counts = outcome.result
+    unsent = OutboxMessage.objects.filter(sent_at=None)
+    return {
+        "outbox": unsent.count(),
+        "outbox_failed": unsent.exclude(last_error="").count(),
+        "waiting": counts and counts.waiting + counts.delayed,
+        "in_flight": counts and counts.in_flight,
+        "dead_letters": counts and counts.dead_letters,
+        "delivered": ReceivedMessage.objects.count(),
+        "problem": _problem(outcome),
+        "images": _images(),
+    }
+
+
+def _problem(outcome: Outcome) -> str:
+    """Why there are no numbers of the queue, in words that name no account, address or key."""
+    if outcome.result:
+        return ""
+    match outcome.error:
+        case None:
+            return NOT_ASKED
+        case QueueNotConfigured():
+            return NO_QUEUE_SET
+        case QueueDoesNotExist():
+            return NO_SUCH_QUEUE
+    return AWAY
+
+
+def _images() -> list[dict]:
+    """The latest images: title, state in words, and the thumbnail's address once there is one."""
+    images = list(Image.objects.order_by("-id")[:IMAGES])
+    ids = [image.pk for image in images]
+    of_these = ReceivedMessage.objects.filter(image__in=ids)
+    last_of_each = of_these.values("image").annotate(last=Max("id")).values("last")
+    received = {message.image_id: message for message in ReceivedMessage.objects.filter(id__in=last_of_each)}
+    newest = OutboxMessage.objects.order_by("-id").values_list("body__data__image_id", "sent_at")[:OUTBOX_ROWS]
+    sent_at = dict(newest)
+    shown = []
+    for image in images:
+        thumbnail = None
+        if image.pk in received:
+            state = "processed"
+            thumbnail = received[image.pk].thumbnail.url
+        elif image.pk not in sent_at:
+            state = "no message found"
+        else:
+            state = "on its way" if sent_at[image.pk] else "in the outbox"
+        shown.append({"id": image.pk, "title": image.title, "state": state, "thumbnail": thumbnail})
+    return shown
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs) -> None:
+    """Django sends this signal when a test, or a notebook, overrides settings."""
+    if setting == "SQS_QUEUE_URL":
+        queue.forget()
