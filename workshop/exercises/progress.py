@@ -79,6 +79,9 @@ class Progress:
             }
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            self.notice = f"Your progress cannot be read: {error.strerror}: {self.file}."
+            return {}
         except (ValueError, KeyError, TypeError, AttributeError):
             return self._set_aside("is damaged")
 
