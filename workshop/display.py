@@ -4,6 +4,7 @@
     queues(sqs, queue_url, dlq_url)        a table: waiting, in flight, delayed
     timeline([(0.0, "Django", "saved"), (0.004, "SQS", "received the message")])
     source(SqSManager.send)                the code as it stands in its file
+    frame("http://127.0.0.1:8000/live/")   a page inside the notebook
 
 Each result shows itself in JupyterLab and on GitHub, and has a plain text form for a terminal.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from textwrap import dedent
 
-from IPython.display import Code
+from IPython.display import Code, IFrame
 
 PARTS = {  # name -> title, subtitle, x position (pixels)
     "sender": ("Django", "saves and sends", 20),
@@ -143,3 +144,15 @@ def timeline(events: Iterable[tuple[float, str, str]]) -> Table:
 def source(thing) -> Code:
     """The code of a function, class or module, read from the file that is shipped."""
     return Code(dedent(inspect.getsource(thing)).rstrip(), language="python")
+
+
+class _Frame(IFrame):
+    """An IFrame whose text names the page; IPython's own is a memory address, different at each run."""
+
+    def __repr__(self) -> str:
+        return f"in a frame: {self.src}"
+
+
+def frame(url: str, height: int = 480) -> IFrame:
+    """A page in a frame, `height` pixels high. JupyterLab shows it; GitHub shows nothing in its place."""
+    return _Frame(url, width="100%", height=height)
