@@ -4,21 +4,21 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from urllib.parse import parse_qs
 
 import pytest
+from aws_cli import find_aws_cli
 
 from workshop import aws_account, env_file
 from workshop.aws_account import AwsError, identify, use_real
-from workshop.deployment import TAG, DeploymentError, deploy, destroy, sender_policy, waiting_messages
+from workshop.deployment import TAG, WHAT_IT_COSTS, DeploymentError, deploy, destroy, sender_policy, waiting_messages
 from workshop.local_aws import LocalAws
 from workshop.packaging import Package, package_installed
 from workshop.settings import CHECKOUT, Settings
 
-AWS_CLI = "/usr/bin/aws"
+AWS_CLI = find_aws_cli()
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_in_another_region_the_bucket_is_made_there(local_aws, made, said):
     destroy(account, say=said.append, poll_interval=0.05)
 
 
-@pytest.mark.skipif(not shutil.which(AWS_CLI), reason="Debian's AWS CLI is not installed: apt-get install awscli")
+@pytest.mark.skipif(AWS_CLI is None, reason="there is no AWS CLI 2 here: apt-get install awscli")
 def test_the_commands_it_prints_do_the_same_with_the_aws_cli(account, made, said, tmp_path):
     deployed = deploy_here(account, made, said)
     commands = list(said.commands)
@@ -138,6 +138,29 @@ def test_the_commands_it_prints_do_the_same_with_the_aws_cli(account, made, said
         assert deploy_here(identify(by_hand.endpoint_url), made, said).action == "updated"
     finally:
         by_hand.stop()
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", ["create-bucket", "put-object", "create-stack", "wait", "describe-stacks"])
+def test_a_deploy_that_was_interrupted_at_any_step_can_be_resumed_or_destroyed(account, made, said, step):
+    before = everything_in(account)
+
+    def interrupt(line):
+        if f" {step} " in line:
+            raise Interrupted
+
+    def interrupted_deploy():
+        with pytest.raises(Interrupted):
+            deploy(account, made, endpoint_allowlist="127.0.0.1", say=interrupt, poll_interval=0.05)
+
+    interrupted_deploy()
+    destroy(account, say=said.append, poll_interval=0.05)
+    assert everything_in(account) == before
+    interrupted_deploy()
+    assert deploy_here(account, made, said).outputs["FunctionName"] == "func_sqs_sync"
 
 
 # .env
@@ -187,6 +210,13 @@ def test_a_local_deploy_leaves_the_outputs_of_a_real_account_alone(account, made
 def test_without_an_allowlist_it_says_which_flag_and_which_variable(account, made, said):
     with pytest.raises(DeploymentError, match="--endpoint-allowlist.*ENDPOINT_ALLOWLIST="):
         deploy_here(account, made, said, endpoint_allowlist=" ")
+
+
+@pytest.mark.parametrize("value", ["https://django.example.com", "django.example.com/api", "a.example,,b.example"])
+def test_what_is_no_host_is_refused_before_anything_is_made(account, made, said, value):
+    with pytest.raises(DeploymentError, match="is not a host .* without https:// and without a path"):
+        deploy_here(account, made, said, endpoint_allowlist=value)
+    assert said == []
 
 
 def test_names_that_are_taken_are_listed_before_anything_is_made(account, made, said, make_queue):
@@ -421,6 +451,12 @@ def test_a_stack_that_cannot_be_deleted_says_why(cloudformation, said):
         destroy(identify(cloudformation.url), say=said.append, poll_interval=0.01)
 
 
+def test_a_stack_that_is_still_being_made_is_destroyed_at_once(cloudformation, said):
+    cloudformation.statuses = ["CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"]
+    assert destroy(identify(cloudformation.url), say=said.append, poll_interval=0.01) is True
+    assert cloudformation.changes == ["DeleteStack"]
+
+
 def test_destroy_waits_for_an_update_that_is_running(cloudformation, said):
     cloudformation.statuses = ["UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE", "DELETE_COMPLETE"]
     assert destroy(identify(cloudformation.url), say=said.append, poll_interval=0.01) is True
@@ -446,6 +482,42 @@ def test_with_aws_but_without_the_word_in_the_settings_nothing_is_asked_of_aws()
     assert done.returncode == 1
     assert done.stderr.startswith("--aws works on your own AWS account")
     assert "WORKSHOP_AWS=real" in done.stderr
+
+
+def test_with_aws_it_says_account_region_what_and_what_it_costs_and_without_a_yes_does_nothing(account):
+    before = everything_in(account)
+    real = {"WORKSHOP_AWS": "real", "AWS_ENDPOINT_URL": account.endpoint_url}  # "real" is moto here
+    done = run_command("deploy", "--aws", "--endpoint-allowlist", "a.example", answer="y\n", **real)
+    if "cannot be reached" in done.stderr:
+        pytest.skip("PyPI cannot be reached, and the wheels are not cached")
+    assert done.returncode == 1
+    assert done.stderr == "Nothing was changed: the answer was not yes.\n"
+    for words in ("account 123456789012 as arn:", "region us-east-1", "image-processing-sync-dlq", "func_sqs_sync"):
+        assert words in done.stdout
+    assert WHAT_IT_COSTS in done.stdout
+    assert everything_in(account) == before
+
+
+def test_with_aws_destroy_says_how_many_messages_go_and_without_a_yes_does_nothing(account, made, said):
+    deployment = deploy_here(account, made, said)
+    account.client("sqs").send_message(QueueUrl=deployment.outputs["QueueUrl"], MessageBody="kept")
+    before = everything_in(account)
+    done = run_command("destroy", "--aws", WORKSHOP_AWS="real", AWS_ENDPOINT_URL=account.endpoint_url)
+    assert done.returncode == 1
+    assert "account 123456789012 as arn:" in done.stdout
+    assert "will be deleted, with 1 messages" in done.stdout
+    assert done.stderr == "Nothing was changed: the answer was not yes.\n"
+    assert everything_in(account) == before
+
+
+@pytest.mark.parametrize(
+    ("allowlist", "sentence"), [("", "needs to know which hosts"), ("https://a.example", "is not a host")]
+)
+def test_with_aws_but_without_a_usable_allowlist_nothing_is_asked(account, allowlist, sentence):
+    real = {"WORKSHOP_AWS": "real", "AWS_ENDPOINT_URL": account.endpoint_url, "ENDPOINT_ALLOWLIST": allowlist}
+    done = run_command("deploy", "--aws", **real)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sentence in done.stderr
 
 
 def test_use_real_wants_the_word_in_the_settings():
