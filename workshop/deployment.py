@@ -91,6 +91,8 @@ def deploy(
     require_allowlist(endpoint_allowlist)
     work = _Work(account, stack_name, say, poll_interval)
     stack = work.settle()
+    if not stack:
+        work.require_free_names(parameters or {})
     bucket, key = work.upload(package)
     values = {
         "EndpointAllowlist": endpoint_allowlist,
@@ -233,7 +235,6 @@ class _Work:
         return stack
 
     def create(self, values: dict[str, str]) -> str:
-        self._require_free_names(values)
         self._stack_command("create-stack", values)
         with explained():
             self._cloudformation.create_stack(**self._stack_arguments(values), Tags=[TAG])
@@ -289,7 +290,7 @@ class _Work:
         except logs.exceptions.ResourceNotFoundException:
             pass
 
-    def _require_free_names(self, values: dict[str, str]) -> None:
+    def require_free_names(self, values: dict[str, str]) -> None:
         """Who followed the guide by hand has these names; CloudFormation would fail late and roll back."""
         queue = values.get("QueueName", QUEUE_NAME)
         function = values.get("FunctionName", FUNCTION_NAME)
