@@ -16,8 +16,8 @@ import atexit
 import json
 import logging
 import os
-import re
 import threading
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 import aiohttp
@@ -28,7 +28,8 @@ logger.setLevel(logging.INFO)
 
 MAX_CONCURRENCY = 50  # deliveries at once
 REPORT_MARGIN = 1.0  # seconds kept back for the report, or a fifth of the time left where that is less
-ANSWER_LIMIT = 65_536  # bytes of an answer that are read, so that its connection can serve the next delivery
+ANSWER_LIMIT = 65_536  # bytes of an answer's body that are read, so that its connection can be kept
+ANSWER_SECONDS = 1  # and how long that may take: an app that said 2xx has the message, whatever its body does
 NO_ANSWER = "no answer before the function's deadline"
 
 # Made by the first invocation, a cold start, and kept as long as the execution environment is warm.
@@ -76,7 +77,7 @@ class Message:
 
 
 def parse(body):
-    """A message body as (apps, data). Raises ValueError that says what is wrong and never holds a key."""
+    """A message body as (apps, data), `data` as JSON text. Raises ValueError without a key in it, saying why."""
     message = json.loads(body)
     if not isinstance(message, dict):
         raise ValueError("it is not a JSON object")
@@ -90,7 +91,7 @@ def parse(body):
             raise ValueError("an app is not an object with an endpoint and a key")
         if not app["key"] or not app["key"].isascii() or not app["key"].isprintable():
             raise ValueError("an app's key is empty, or has characters that a header cannot carry")
-    return apps, message["data"]
+    return apps, json.dumps(message["data"], allow_nan=False)  # no JSON: NaN and 1e999, which json.loads takes
 
 
 async def sync_all_app(messages, seconds=None):
@@ -131,32 +132,43 @@ async def sync_message(message, limit):
 
 
 async def sync_app(session, app, data, message_id):
-    """Post `data` to one app. Returns {"status", "app"}, and "error" unless the answer was 2xx."""
+    """Post `data`, JSON text, to one app. Returns {"status", "app"}, and "error" unless the answer was 2xx."""
     response = {"status": None, "app": shown(app["endpoint"])}
-    headers = {"Authorization": f"Token {app['key']}", "Idempotency-Key": message_id}
+    headers = {
+        "Authorization": f"Token {app['key']}",
+        "Content-Type": "application/json",
+        "Idempotency-Key": message_id,
+    }
     try:
         url = allowed_url(app["endpoint"])
+        connection = {"kept": False}
         try:
-            status = await post(session, url, data, headers)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if isinstance(error, aiohttp.ClientConnectorError):
-                raise  # nobody is there; else the app had closed a connection that was kept, so try a new one
-            status = await post(session, url, data, headers)
+            status = await post(session, url, data, headers, connection)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not connection["kept"]:
+                raise  # the app may have begun its work: SQS will bring the message again, later
+            status = await post(session, url, data, headers, connection)  # it had closed the connection meanwhile
     except EndpointRefused as error:
         return response | {"error": str(error)}
-    except aiohttp.ClientConnectionError as error:
+    except aiohttp.ClientOSError as error:
         return response | {"error": f"{type(error).__name__}: {error}"}
-    except Exception as error:  # one delivery never harms another; the text of the unforeseen may hold a key
+    except Exception as error:  # one delivery never harms another; texts that quote an answer could hold a key
         return response | {"error": type(error).__name__}
     if 200 <= status < 300:
         return response | {"status": status}
     return response | {"status": status, "error": f"HTTP {status}"}
 
 
-async def post(session, url, data, headers):
+async def post(session, url, data, headers, connection):
     """POST and return the status. A redirect is not followed: it could lead to a host that is not allowed."""
-    async with session.post(url, json=data, headers=headers, allow_redirects=False) as response:
-        await response.content.read(ANSWER_LIMIT)
+    async with session.post(
+        url, data=data.encode(), headers=headers, allow_redirects=False, trace_request_ctx=connection
+    ) as response:
+        with suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                unread = ANSWER_LIMIT
+                while unread > 0 and (chunk := await response.content.read(unread)):
+                    unread -= len(chunk)
         return response.status
 
 
@@ -176,14 +188,18 @@ def allowed_url(endpoint):
         raise EndpointRefused("the endpoint has a user name or a password in it")
     allowlist = os.environ.get("ENDPOINT_ALLOWLIST")  # set to nothing, it allows nothing
     patterns = ["*"] if allowlist is None else [pattern.strip().lower() for pattern in allowlist.split(",")]
-    if not any(fnmatchcase(url.host.lower(), pattern) for pattern in patterns):
+    hosts = {url.host.lower(), url.raw_host}  # bücher.example is also xn--bcher-kva.example
+    if not any(fnmatchcase(host, pattern) for host in hosts for pattern in patterns):
         raise EndpointRefused("the endpoint's host is not on ENDPOINT_ALLOWLIST")
     return url
 
 
 def shown(endpoint):
     """The endpoint as logs and results show it: without user name, password and query, often secrets."""
-    return re.sub(r"[?#].*", "", re.sub(r"//[^/?#]*@", "//", endpoint), flags=re.DOTALL)
+    try:
+        return str(URL(endpoint).with_user(None).with_query(None).with_fragment(None))
+    except ValueError:
+        return "not a URL"
 
 
 def _seconds_left(context):
@@ -212,11 +228,18 @@ def _warm_session():
     """The HTTP session of this execution environment. Cookies of one app are never sent to another."""
     global _session
     if _session is None:
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_note_kept)
         _session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),  # MAX_CONCURRENCY is the limit
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace],
         )
     return _session
+
+
+async def _note_kept(session, trace, params):
+    trace.trace_request_ctx["kept"] = True  # the dictionary that was given to session.post
 
 
 @atexit.register

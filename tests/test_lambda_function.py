@@ -1,0 +1,811 @@
+"""lambda_handler, line by line of its contract, against real HTTP servers, well-behaved and not."""
+
+import asyncio
+import importlib.util
+import json
+import logging
+import socket
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import lambda_function
+from lambda_function import lambda_handler
+
+KEY = "a-key-nobody-may-read"
+OTHER_SECRETS = ("a-user-of-theirs", "a-password-of-theirs", "a-query-secret")
+results = []  # of run(), in the test that is running
+
+
+def record(message_id, body, group=None):
+    text = body if isinstance(body, str) or body is None else json.dumps(body)
+    attributes = {"MessageGroupId": group} if group else {}
+    return {"messageId": message_id, "body": text, "attributes": attributes, "eventSource": "aws:sqs"}
+
+
+def message(*endpoints, data=None):
+    return {"apps": [{"endpoint": endpoint, "key": KEY} for endpoint in endpoints], "data": data or {"image_id": 1}}
+
+
+def run(*records, context=None):
+    results.append(lambda_handler({"Records": list(records)}, context or with_seconds(30)))
+    return results[-1]
+
+
+def failed(result):
+    return [failure["itemIdentifier"] for failure in result["batchItemFailures"]]
+
+
+def deliveries(result):
+    return json.loads(result["body"])
+
+
+def bodies(receiver):
+    return [json.loads(request.body) for request in receiver.requests]
+
+
+def with_seconds(seconds):
+    """A context whose time runs out so many seconds from now."""
+    end = time.monotonic() + seconds
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000))
+
+
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def no_allowlist(monkeypatch):
+    monkeypatch.delenv("ENDPOINT_ALLOWLIST", raising=False)
+    monkeypatch.delenv("MAX_CONCURRENCY", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_told(caplog):
+    """After every test of this file: no key, user name, password or query in any result or log line, at any level."""
+    results.clear()
+    caplog.set_level(logging.DEBUG)
+    yield
+    for secret in (KEY, *OTHER_SECRETS):
+        assert secret not in json.dumps(results)
+        assert secret not in caplog.text
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+@pytest.fixture
+def cold():
+    """The function in a new execution environment: the module, imported afresh."""
+    spec = importlib.util.spec_from_file_location("cold_function", lambda_function.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    module._close()
+    if module._loop:
+        module._loop.call_soon_threadsafe(module._loop.stop)
+        module._thread.join()
+
+
+class RawServer:
+    """A TCP server that answers as `talk(number, connection, request)` says: for bytes that no HTTP server sends.
+
+    `talk` is called for every request, with the connection's number, counted from 0. Returning False closes it.
+    """
+
+    def __init__(self, talk):
+        self.talk = talk
+        self.requests = []  # (number of the connection, head and body)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.open = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        number = 0
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.open.append(connection)
+            threading.Thread(target=self._serve, args=[number, connection], daemon=True).start()
+            number += 1
+
+    def _serve(self, number, connection):
+        with connection:
+            while request := self._request(connection):
+                self.requests.append((number, request))
+                if self.talk(number, connection, request) is False:
+                    return
+
+    def _request(self, connection):
+        received = b""
+        try:
+            while b"\r\n\r\n" not in received or not received.endswith(b"}"):
+                chunk = connection.recv(65536)
+                if not chunk:
+                    return b""
+                received += chunk
+        except OSError:
+            return b""
+        return received
+
+    def close(self):
+        self.listener.close()
+        for connection in self.open:
+            connection.close()
+
+
+@pytest.fixture
+def raw_server():
+    """raw_server(talk) -> a running RawServer."""
+    servers = []
+
+    def start(talk):
+        servers.append(RawServer(talk))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def headers_of(request):
+    head = request.partition(b"\r\n\r\n")[0].decode().splitlines()[1:]
+    return {name.lower(): value for name, _, value in (line.partition(": ") for line in head)}
+
+
+# What is posted, and what is returned
+
+
+def test_without_a_deadline_in_the_context_it_works_too(receiver):
+    assert failed(lambda_handler({"Records": [record("m-1", message(receiver.url))]}, None)) == []
+
+
+def test_every_app_gets_the_data_as_json_with_its_own_key_and_the_message_id(receiver):
+    apps = [{"endpoint": f"{receiver.url}/one", "key": "key-1"}, {"endpoint": f"{receiver.url}/two", "key": "key-2"}]
+    run(record("m-1", {"apps": apps, "data": {"image_id": 7, "title": "Größe ✓"}}))
+    assert sorted(request.path for request in receiver.requests) == ["/one", "/two"]
+    for request in receiver.requests:
+        assert request.method == "POST"
+        assert request.headers["Content-Type"] == "application/json"
+        assert request.headers["Authorization"] == {"/one": "Token key-1", "/two": "Token key-2"}[request.path]
+        assert request.headers["Idempotency-Key"] == "m-1"
+        assert json.loads(request.body) == {"image_id": 7, "title": "Größe ✓"}
+
+
+def test_the_result_has_an_entry_for_each_delivery_and_no_failures(receiver):
+    receiver.answer = 201
+    result = run(record("m-1", message(f"{receiver.url}/a", f"{receiver.url}/b")), record("m-2", message(receiver.url)))
+    assert result["statusCode"] == 200
+    assert result["batchItemFailures"] == []
+    assert deliveries(result) == [
+        {"status": 201, "app": f"{receiver.url}/a"},
+        {"status": 201, "app": f"{receiver.url}/b"},
+        {"status": 201, "app": receiver.url},
+    ]
+    assert result.keys() == {"statusCode", "body", "batchItemFailures"}
+
+
+def test_no_records_is_a_success():
+    assert run() == {"statusCode": 200, "body": "[]", "batchItemFailures": []}
+
+
+@pytest.mark.parametrize("data", [None, 0, False, "", [], {}, "text", [1, [2]], {"a": {"b": None}}, 1.5, "\ud800"])
+def test_data_of_every_json_kind_is_posted_as_it_is(receiver, data):
+    result = run(record("m-1", {"apps": [{"endpoint": receiver.url, "key": KEY}], "data": data}))
+    assert failed(result) == []
+    assert bodies(receiver) == [data]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_2xx_is_a_success(receiver, status):
+    receiver.answer = lambda request: (status, {}, b"")
+    result = run(record("m-1", message(receiver.url)))
+    assert failed(result) == []
+    assert deliveries(result) == [{"status": status, "app": receiver.url}]
+
+
+@pytest.mark.parametrize("status", [300, 304, 400, 401, 403, 404, 409, 413, 429, 500, 503, 599])
+def test_any_other_status_fails_the_message(receiver, status):
+    receiver.answer = lambda request: (status, {}, b"")
+    result = run(record("m-1", message(receiver.url)))
+    assert failed(result) == ["m-1"]
+    assert deliveries(result) == [{"status": status, "app": receiver.url, "error": f"HTTP {status}"}]
+
+
+def test_a_message_fails_when_one_of_its_apps_does_and_the_others_still_get_it(receiver):
+    receiver.answer = lambda request: (500 if request.path == "/bad" else 200, {}, b"{}")
+    result = run(record("m-1", message(f"{receiver.url}/bad", f"{receiver.url}/good")))
+    assert failed(result) == ["m-1"]
+    assert [delivery["status"] for delivery in deliveries(result)] == [500, 200]
+    assert sorted(request.path for request in receiver.requests) == ["/bad", "/good"]
+
+
+# One bad message never touches another
+
+NOBODY = {"endpoint": "http://127.0.0.1:9", "key": KEY}
+
+
+def as_text(body, replaced=("", "")):
+    return json.dumps(body).replace(*replaced)
+
+
+POISON = {  # what is wrong with the body -> the body, and what the log says of it
+    "no body": (None, "must be str"),
+    "an empty body": ("", "Expecting value"),
+    "not JSON": ("this is not JSON", "Expecting value: line 1 column 1"),
+    "half of a JSON object": ('{"apps": [', "Expecting value"),
+    "JSON with something behind it": ("{} {}", "Extra data"),
+    "a byte order mark": ("\ufeff{}", "BOM"),
+    "a list": ([1], "not a JSON object"),
+    "a string": ('"text"', "not a JSON object"),
+    "a number": ("7", "not a JSON object"),
+    "null": ("null", "not a JSON object"),
+    "an empty object": ({}, "no data"),
+    "no data": ({"apps": [NOBODY]}, "no data"),
+    "no apps": ({"data": {}}, "apps is not a list"),
+    "apps null": ({"apps": None, "data": {}}, "apps is not a list"),
+    "apps empty": ({"apps": [], "data": {}}, "apps is not a list of at least one app"),
+    "apps an object": ({"apps": NOBODY, "data": {}}, "apps is not a list"),
+    "apps a string": ({"apps": "http://127.0.0.1:9", "data": {}}, "apps is not a list"),
+    "an app that is null": ({"apps": [None], "data": {}}, "an app is not"),
+    "an app that is a string": ({"apps": ["http://127.0.0.1:9"], "data": {}}, "an app is not"),
+    "an app without an endpoint": ({"apps": [{"key": KEY}], "data": {}}, "an app is not"),
+    "an app without a key": ({"apps": [{"endpoint": NOBODY["endpoint"]}], "data": {}}, "an app is not"),
+    "a key that is null": ({"apps": [NOBODY | {"key": None}], "data": {}}, "an app is not"),
+    "a key that is a number": ({"apps": [NOBODY | {"key": 7}], "data": {}}, "an app is not"),
+    "an endpoint that is a number": ({"apps": [NOBODY | {"endpoint": 7}], "data": {}}, "an app is not"),
+    "a good app and a bad one": ({"apps": [NOBODY, {}], "data": {}}, "an app is not"),
+    "a key that is empty": ({"apps": [NOBODY | {"key": ""}], "data": {}}, "key is empty"),
+    "a key with a new line": ({"apps": [NOBODY | {"key": KEY + "\r\nX: 1"}], "data": {}}, "a header cannot carry"),
+    "a key with a zero": ({"apps": [NOBODY | {"key": KEY + "\0"}], "data": {}}, "a header cannot carry"),
+    "a key with an accent": ({"apps": [NOBODY | {"key": KEY + "é"}], "data": {}}, "a header cannot carry"),
+    "NaN": (as_text({"apps": [NOBODY], "data": float("nan")}), "not JSON compliant"),
+    "a number too large": (as_text({"apps": [NOBODY], "data": [float("inf")]}, ("Infinity", "1e999")), "not JSON"),
+    "5,000 digits": (as_text({"apps": [NOBODY], "data": "D"}, ('"D"', "1" * 5000)), "4300 digits"),
+    "nested 200,000 deep": ("[" * 200_000 + "]" * 200_000, "recursion"),
+    "data nested deep": (as_text({"apps": [NOBODY], "data": "D"}, ('"D"', "[" * 99_999 + "]" * 99_999)), "recursion"),
+}
+
+
+@pytest.mark.parametrize(("poison", "reason"), POISON.values(), ids=POISON)
+def test_a_poison_body_fails_alone_and_says_why_in_the_log(receiver, poison, reason, caplog):
+    good = [record("good-1", message(receiver.url)), record("good-2", message(receiver.url))]
+    result = run(good[0], record("poison", poison), good[1])
+    assert failed(result) == ["poison"]
+    assert [delivery["status"] for delivery in deliveries(result)] == [200, 200]
+    assert len(receiver.requests) == 2
+    [line] = [r.getMessage() for r in caplog.records if "poison" in r.getMessage()]
+    assert line.startswith("Message poison will be delivered again: its body is not a message: ")
+    assert reason in line
+
+
+def test_nesting_that_json_can_hold_is_delivered(receiver):
+    nested = []
+    for _ in range(200):
+        nested = [nested]
+    assert failed(run(record("m-1", message(receiver.url, data=nested)))) == []
+    assert bodies(receiver) == [nested]
+
+
+def test_many_poison_bodies_leave_every_good_message_alone(receiver):
+    records = [record(f"poison-{n}", poison) for n, poison in enumerate(poison for poison, _ in POISON.values())]
+    for n in range(0, 2 * len(POISON), 2):
+        records.insert(n, record(f"good-{n // 2}", message(receiver.url, data={"image_id": n})))
+    result = run(*records)
+    assert failed(result) == [f"poison-{n}" for n in range(len(POISON))]
+    assert len(receiver.requests) == len(POISON)
+
+
+def test_an_app_that_nobody_listens_at_fails_alone_and_the_error_says_so(receiver):
+    nobody = f"http://127.0.0.1:{unused_port()}/x"
+    result = run(record("good", message(receiver.url)), record("bad", message(nobody)))
+    assert failed(result) == ["bad"]
+    assert deliveries(result)[1]["status"] is None
+    assert "Cannot connect to host 127.0.0.1" in deliveries(result)[1]["error"]
+
+
+def test_a_host_that_does_not_exist_fails_alone(receiver):
+    result = run(record("good", message(receiver.url)), record("bad", message("http://no-such-host.invalid/x")))
+    assert failed(result) == ["bad"]
+    assert "no-such-host.invalid" in deliveries(result)[1]["error"]
+
+
+def echo(request):
+    return b"X-Echo: " + headers_of(request)["authorization"].encode() + b"\r\n"
+
+
+# A server's bad answer -> the error that is told
+BAD_ANSWERS = {
+    "closes without an answer": lambda request: b"",
+    "not HTTP": lambda request: b"\x00\xff garbage \r\n\r\n",
+    "another protocol": lambda request: b"SSH-2.0-OpenSSH_9.2\r\n",
+    "no status": lambda request: b"HTTP/1.1 \r\n\r\n",
+    "a status that is a word": lambda request: b"HTTP/1.1 fine OK\r\n\r\n",
+    "a status line that quotes the key": lambda request: b"HTTP/1.1 2x0 " + echo(request) + b"\r\n",
+    "half of the headers": lambda request: b"HTTP/1.1 200 OK\r\nContent-Len",
+    "headers that quote the key and never end": lambda request: b"HTTP/1.1 200 OK\r\n" + echo(request),
+    "a header line that quotes the key and is none": lambda request: (
+        b"HTTP/1.1 200 OK\r\n" + headers_of(request)["authorization"].encode() + b"\r\n\r\n"
+    ),
+    "a header that never ends": lambda request: b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+    "a length that is a word": lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}",
+    "not chunked as it says": lambda request: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a length\r\n",
+    "informational answers only": lambda request: b"HTTP/1.1 100 Continue\r\n\r\n" * 3,
+}
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_a_server_that_answers_garbage_fails_alone(receiver, raw_server, answer):
+    def talk(number, connection, request):
+        connection.sendall(answer(request))
+        return False
+
+    result = run(record("good", message(receiver.url)), record("bad", message(raw_server(talk).url)))
+    assert failed(result) == ["bad"]
+    assert [delivery["status"] for delivery in deliveries(result)] == [200, None]
+    assert deliveries(result)[1]["error"]
+
+
+ODD_BODIES = {
+    "shorter than it says": (b"Content-Length: 1000\r\n\r\n{}", False),
+    "not gzip as it says": (b"Content-Length: 7\r\nContent-Encoding: gzip\r\n\r\ngarbage", False),
+    "chunked without an end": (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", False),
+    "never sent": (b"Content-Length: 1000\r\n\r\n", True),
+    "far too long": (b"Content-Length: 10000000\r\n\r\n" + b"x" * 1_000_000, True),
+}
+
+
+@pytest.mark.parametrize(("sent", "stays_open"), ODD_BODIES.values(), ids=ODD_BODIES)
+def test_the_status_counts_whatever_becomes_of_the_body(raw_server, monkeypatch, sent, stays_open):
+    monkeypatch.setattr(lambda_function, "ANSWER_SECONDS", 0.1)
+    over = threading.Event()
+
+    def talk(number, connection, request):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + sent)
+        if stays_open:
+            over.wait(20)
+        return False
+
+    server = raw_server(talk)
+    result = run(record("m-1", message(server.url)), context=with_seconds(20))
+    over.set()
+    assert failed(result) == []
+    assert len(server.requests) == 1
+
+
+# All at once, but not more than MAX_CONCURRENCY
+
+
+class Crowd:
+    """An answer that waits until `size` requests are in hand together, and counts the most there ever were."""
+
+    def __init__(self, size):
+        self.together = threading.Barrier(size)
+        self.lock = threading.Lock()
+        self.now = self.most = 0
+
+    def __call__(self, request):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self.together.wait(20)
+        with self.lock:
+            self.now -= 1
+        return 200, {}, b"{}"
+
+
+def test_records_and_apps_are_all_posted_at_once(receiver):
+    receiver.answer = Crowd(12)
+    result = run(*(record(f"m-{n}", message(*[receiver.url] * 3)) for n in range(4)))
+    assert failed(result) == []
+    assert receiver.answer.most == 12
+
+
+@pytest.mark.parametrize(("setting", "limit"), [("3", 3), ("1", 1), (None, 50), ("", 50), ("0", 1)])
+def test_never_more_deliveries_at_once_than_max_concurrency(receiver, monkeypatch, setting, limit):
+    if setting is not None:
+        monkeypatch.setenv("MAX_CONCURRENCY", setting)
+    receiver.answer = Crowd(limit)
+    result = run(*(record(f"m-{n}", message(*[receiver.url] * limit)) for n in range(2)))
+    assert failed(result) == []
+    assert len(receiver.requests) == 2 * limit
+    assert receiver.answer.most == limit
+
+
+# In time
+
+
+@pytest.fixture
+def slow(receiver):
+    """The receiver, which answers /never only when the test is over."""
+    over = threading.Event()
+    receiver.answer = lambda request: (request.path == "/never" and over.wait(20) and 200 or 200, {}, b"{}")
+    yield receiver
+    over.set()
+
+
+def test_what_is_not_answered_in_time_is_reported_before_the_time_is_over(slow):
+    context = with_seconds(1.5)
+    result = run(
+        record("good", message(slow.url)),
+        record("late", message(f"{slow.url}/never")),
+        record("half", message(slow.url, f"{slow.url}/never")),
+        context=context,
+    )
+    assert context.get_remaining_time_in_millis() > 0
+    assert failed(result) == ["late", "half"]
+    assert [delivery["status"] for delivery in deliveries(result)] == [200, None, 200, None]
+    assert deliveries(result)[1]["error"] == lambda_function.NO_ANSWER
+
+
+def test_what_had_to_wait_for_its_turn_until_the_end_is_reported_too(slow, monkeypatch):
+    monkeypatch.setenv("MAX_CONCURRENCY", "1")
+    records = [record("late", message(f"{slow.url}/never")), record("waiting", message(slow.url))]
+    assert failed(run(*records, context=with_seconds(0.5))) == ["late", "waiting"]
+    assert [request.path for request in slow.requests] == ["/never"]
+
+
+def test_with_no_time_left_everything_is_reported(slow):
+    assert failed(run(record("m-1", message(slow.url)), context=with_seconds(-1))) == ["m-1"]
+
+
+def test_after_a_late_invocation_the_next_one_works(slow):
+    run(record("late", message(f"{slow.url}/never")), context=with_seconds(0.3))
+    assert failed(run(record("good", message(slow.url)), context=with_seconds(20))) == []
+
+
+# FIFO
+
+
+def test_the_messages_of_a_group_are_sent_in_order_one_after_the_other(receiver):
+    crowd = receiver.answer = Crowd(1)
+    records = [record(f"m-{n}", message(receiver.url, data={"image_id": n}), group="g") for n in range(1, 6)]
+    assert failed(run(*records)) == []
+    assert [body["image_id"] for body in bodies(receiver)] == [1, 2, 3, 4, 5]
+    assert crowd.most == 1
+
+
+def test_groups_do_not_wait_for_each_other(receiver):
+    receiver.answer = Crowd(3)
+    records = [record(f"m-{n}", message(receiver.url), group=f"group-{n % 3}") for n in range(6)]
+    assert failed(run(*records)) == []
+
+
+@pytest.mark.parametrize("why", ["refused by the app", "poison", "unreachable", "not allowed"])
+def test_after_a_failure_the_rest_of_its_group_is_failed_unsent_and_other_groups_are_not(receiver, monkeypatch, why):
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "127.0.0.1")
+    receiver.answer = lambda request: (500 if request.path == "/bad" else 200, {}, b"{}")
+    bad = {
+        "refused by the app": message(f"{receiver.url}/bad"),
+        "poison": "not JSON",
+        "unreachable": message(f"http://127.0.0.1:{unused_port()}"),
+        "not allowed": message("http://elsewhere.example"),
+    }[why]
+    result = run(
+        record("a-1", message(f"{receiver.url}/a-1"), group="a"),
+        record("b-1", message(f"{receiver.url}/b-1"), group="b"),
+        record("a-2", bad, group="a"),
+        record("a-3", message(f"{receiver.url}/a-3"), group="a"),
+        record("b-2", message(f"{receiver.url}/b-2"), group="b"),
+        record("a-4", message(f"{receiver.url}/a-4"), group="a"),
+    )
+    assert failed(result) == ["a-2", "a-3", "a-4"]
+    assert sorted(request.path for request in receiver.requests if request.path != "/bad") == ["/a-1", "/b-1", "/b-2"]
+
+
+def test_when_the_time_is_over_the_rest_of_a_group_is_failed_unsent(slow):
+    records = [record("first", message(f"{slow.url}/never"), group="g"), record("second", message(slow.url), group="g")]
+    assert failed(run(*records, context=with_seconds(0.5))) == ["first", "second"]
+    assert len(slow.requests) == 1
+
+
+# Where it may post to
+
+
+@pytest.mark.parametrize(
+    "allowlist",
+    ["127.0.0.1", "*", "127.*", "elsewhere.example, 127.0.0.1", " 127.0.0.1 ,", "127.0.0.?"],
+)
+def test_a_host_on_the_allowlist_is_posted_to_at_any_port_and_path(receiver, monkeypatch, allowlist):
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", allowlist)
+    assert failed(run(record("m-1", message(f"{receiver.url}/any/path?and=query#fragment")))) == []
+    assert [request.path for request in receiver.requests] == ["/any/path?and=query"]
+
+
+@pytest.mark.parametrize("allowlist", ["", " ", ",", "127.0.0", "127.0.0.1.example", "*.127.0.0.1", "http://127.0.0.1"])
+def test_a_host_that_is_not_on_the_allowlist_is_not_posted_to(receiver, monkeypatch, allowlist):
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", allowlist)
+    result = run(record("m-1", message(receiver.url)))
+    assert failed(result) == ["m-1"]
+    assert deliveries(result) == [
+        {"status": None, "app": receiver.url, "error": "the endpoint's host is not on ENDPOINT_ALLOWLIST"}
+    ]
+    assert receiver.connections == 0
+
+
+# What the allow-list "*.ngrok-free.app,api.example.com,bücher.example" makes of an endpoint, without posting
+ALLOWED = [
+    "https://a.ngrok-free.app/x",
+    "http://a.ngrok-free.app:8080/x",
+    "https://a.b.ngrok-free.app",
+    "HTTPS://A.NGROK-FREE.APP/x",
+    "https://api.example.com",
+    "https://API.example.COM:443",
+    "https://bücher.example/",
+    "https://BÜCHER.example/",
+    "https://xn--bcher-kva.example/",
+    "https://ⓐpi.example.com/",  # connects to api.example.com, too
+    "https://api。example.com/",
+]
+NOT_ALLOWED = [
+    "https://ngrok-free.app/",
+    "https://evilngrok-free.app/",
+    "https://a.ngrok-free.app.evil.example/",
+    "https://evil.example/a.ngrok-free.app",
+    "https://evil.example?a.ngrok-free.app",
+    "https://evil.example#.ngrok-free.app",
+    "https://evil.example\\.ngrok-free.app",
+    "https://evil.example%2f.ngrok-free.app@evil.example/",
+    "https://a.ngrok-free.app@evil.example/",
+    "https://a.ngrok-free.app:443@evil.example/",
+    "https://a.ngrok-free.app\\@evil.example/",
+    "https://evil.example:a@a.ngrok-free.app/",
+    "https://:@api.example.com/",
+    "https://api.example.com.evil.example/",
+    "https://api.example.comm/",
+    "https://xapi.example.com/",
+    "https://apі.example.com/",  # a Cyrillic і
+    "https://bucher.example/",
+    "https://[::1]/",
+    "https://2130706433/",
+    "//api.example.com/",
+    "api.example.com/x",
+    "ftp://api.example.com/",
+    "file:///etc/passwd",
+    "file://api.example.com/etc/passwd",
+    "ws://api.example.com/",
+    "unix:///var/run/docker.sock",
+    "javascript:alert(1)",
+    "https:///x",
+    "https:api.example.com",
+    "https://",
+    "https://api.example.com:port/",
+    "https://api.example.com:99999/",
+    "https://[api.example.com/",
+    "https://\ud800/",
+    "https://" + "a" * 300_000,
+    "",
+    " ",
+    "\0",
+    "?",
+]
+
+
+@pytest.fixture
+def posted(monkeypatch):
+    """Instead of being posted, a delivery's host is noted: these hosts are on the internet."""
+    hosts = []
+
+    async def note(session, url, *arguments):
+        hosts.append(url.raw_host)
+        return 200
+
+    monkeypatch.setattr(lambda_function, "post", note)
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "*.ngrok-free.app,api.example.com,bücher.example")
+    return hosts
+
+
+@pytest.mark.parametrize("endpoint", ALLOWED)
+def test_an_endpoint_whose_host_matches_a_pattern_is_allowed(posted, endpoint):
+    assert failed(run(record("m-1", message(endpoint)))) == []
+    [host] = posted
+    assert host.endswith((".ngrok-free.app", "api.example.com", "xn--bcher-kva.example"))
+
+
+@pytest.mark.parametrize("endpoint", NOT_ALLOWED, ids=lambda endpoint: repr(endpoint[:60]))
+def test_an_endpoint_that_leads_elsewhere_is_refused(posted, endpoint):
+    result = run(record("m-1", message(endpoint)))
+    assert failed(result) == ["m-1"]
+    assert posted == []
+    assert deliveries(result)[0]["error"].startswith("the endpoint")
+
+
+@pytest.mark.parametrize("endpoint", ["file:///etc/passwd", "ftp://127.0.0.1/", "//127.0.0.1/", "127.0.0.1", ""])
+def test_without_an_allowlist_still_only_http_and_https(endpoint):
+    assert failed(run(record("m-1", message(endpoint)))) == ["m-1"]
+
+
+def test_without_an_allowlist_the_log_warns_once(cold, receiver, caplog):
+    for _ in range(3):
+        cold.lambda_handler({"Records": [record("m-1", message(receiver.url))]}, None)
+    assert len([r for r in caplog.records if "ENDPOINT_ALLOWLIST is not set" in r.getMessage()]) == 1
+    assert len(receiver.requests) == 3
+
+
+def test_with_an_allowlist_the_log_does_not_warn(cold, receiver, caplog, monkeypatch):
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "127.0.0.1")
+    cold.lambda_handler({"Records": [record("m-1", message(receiver.url))]}, None)
+    assert "ENDPOINT_ALLOWLIST" not in caplog.text
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_is_a_failure(receiver, status):
+    receiver.answer = lambda request: (status, {"Location": f"{receiver.url}/elsewhere"}, b"")
+    result = run(record("m-1", message(f"{receiver.url}/here")))
+    assert failed(result) == ["m-1"]
+    assert deliveries(result)[0]["status"] == status
+    assert [request.path for request in receiver.requests] == ["/here"]
+
+
+# Secrets (the fixture no_secret_is_told looks after each test)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://a-user-of-theirs:a-password-of-theirs@127.0.0.1:9/x",
+        "http://a-user-of-theirs@127.0.0.1:9/x",
+        "http://a-user-of-theirs:a-password-of-theirs/with-a-slash@127.0.0.1:9/x",
+        "http://a-user-of-theirs:a-password-of-theirs?x@127.0.0.1:9/x",
+        "http:a-user-of-theirs:a-password-of-theirs@127.0.0.1:9/x",
+        "http:/a-user-of-theirs:a-password-of-theirs@127.0.0.1:9/x",
+        "a-user-of-theirs:a-password-of-theirs@127.0.0.1:9/x",
+        "//a-user-of-theirs:a-password-of-theirs@127.0.0.1:9/x",
+        "ftp://a-user-of-theirs:a-password-of-theirs@127.0.0.1:9/x",
+        "http://127.0.0.1:9/x?token=a-query-secret",
+        "http://127.0.0.1:9?a-query-secret",
+        "http://127.0.0.1:9/x#a-query-secret",
+        "http://127.0.0.1:9/x?a=1\n&b=a-query-secret",
+        "http://no-such-host.invalid/x?a-query-secret",
+    ],
+)
+def test_an_endpoints_user_name_password_and_query_are_not_told(endpoint):
+    result = run(record("m-1", message(endpoint)))
+    assert failed(result) == ["m-1"]
+    assert deliveries(result)[0]["app"]
+
+
+def test_an_endpoint_is_told_without_its_query_and_posted_to_with_it(receiver):
+    result = run(record("m-1", message(f"{receiver.url}/a/b?token=a-query-secret")))
+    assert deliveries(result) == [{"status": 200, "app": f"{receiver.url}/a/b"}]
+    assert receiver.requests[0].path == "/a/b?token=a-query-secret"
+
+
+def test_an_endpoint_cannot_write_a_log_line_of_its_own(caplog):
+    run(record("m-1", message("http://127.0.0.1:9/x\n[INFO] all is well")))
+    assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+def test_an_answer_that_quotes_the_key_is_not_told(receiver):
+    receiver.answer = lambda request: (500, {"X-Echo": request.headers["Authorization"]}, KEY.encode())
+    assert failed(run(record("m-1", message(receiver.url)))) == ["m-1"]
+
+
+# Warm
+
+
+def test_warm_invocations_use_the_same_connection(cold, receiver):
+    for n in range(5):
+        cold.lambda_handler({"Records": [record(f"m-{n}", message(receiver.url))]}, None)
+    assert len(receiver.requests) == 5
+    assert receiver.connections == 1
+
+
+def test_loop_and_session_are_made_at_the_first_use_and_kept(cold, receiver):
+    assert cold._loop is None
+    assert cold._session is None
+    cold.lambda_handler({"Records": [record("m-1", message(receiver.url))]}, None)
+    first = cold._loop, cold._session
+    assert None not in first
+    cold.lambda_handler({"Records": [record("m-2", message(receiver.url))]}, None)
+    assert (cold._loop, cold._session) == first
+
+
+def test_the_connection_is_kept_when_the_answer_comes_in_pieces(cold, raw_server):
+    def talk(number, connection, request):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in (b"HTTP/1.1 200 OK\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\n{}\r\n", b"0\r\n\r\n"):
+            connection.sendall(part)
+            time.sleep(0.02)
+
+    server = raw_server(talk)
+    for n in range(3):
+        cold.lambda_handler({"Records": [record(f"m-{n}", message(server.url))]}, None)
+    assert [number for number, _ in server.requests] == [0, 0, 0]
+
+
+def test_a_kept_connection_that_the_app_had_closed_is_tried_once_more(cold, raw_server):
+    def talk(number, connection, request):
+        if number == 0 and len(server.requests) == 2:
+            return False  # the second request on the first connection: gone, as after an idle timeout
+        connection.sendall(OK)
+        return None
+
+    server = raw_server(talk)
+    for n in range(2):
+        result = cold.lambda_handler({"Records": [record(f"m-{n}", message(server.url))]}, None)
+        assert failed(result) == []
+    assert [number for number, _ in server.requests] == [0, 0, 1]
+    keys = [headers_of(request)["idempotency-key"] for _, request in server.requests]
+    assert keys == ["m-0", "m-1", "m-1"]
+
+
+def test_it_is_tried_once_more_and_not_twice(cold, raw_server):
+    def talk(number, connection, request):
+        if len(server.requests) > 1:
+            return False
+        connection.sendall(OK)
+        return None
+
+    server = raw_server(talk)
+    cold.lambda_handler({"Records": [record("m-0", message(server.url))]}, None)
+    result = cold.lambda_handler({"Records": [record("m-1", message(server.url))]}, None)
+    assert failed(result) == ["m-1"]
+    assert [number for number, _ in server.requests] == [0, 0, 1]
+
+
+def test_a_new_connection_that_breaks_is_not_tried_again_because_the_app_may_have_begun(raw_server):
+    server = raw_server(lambda number, connection, request: False)
+    assert failed(run(record("m-1", message(server.url)))) == ["m-1"]
+    assert len(server.requests) == 1
+
+
+def test_a_connection_that_the_app_closes_between_invocations_is_replaced(cold, raw_server):
+    gone = threading.Event()
+
+    def talk(number, connection, request):
+        connection.sendall(OK)
+        connection.shutdown(socket.SHUT_RDWR)
+        gone.set()
+        return False
+
+    server = raw_server(talk)
+    for n in range(3):
+        result = cold.lambda_handler({"Records": [record(f"m-{n}", message(server.url))]}, None)
+        assert failed(result) == []
+        gone.wait(10)
+        gone.clear()
+    assert len(server.requests) == 3
+
+
+def test_cookies_of_an_app_are_never_sent(receiver):
+    receiver.answer = lambda request: (200, {"Set-Cookie": "session=theirs; Path=/"}, b"{}")
+    for _ in range(2):
+        run(record("m-1", message(receiver.url)))
+    assert [request.headers.get("Cookie") for request in receiver.requests] == [None, None]
+
+
+def test_it_can_be_called_where_an_event_loop_is_running(receiver):
+    async def cell():
+        return run(record("m-1", message(receiver.url)))
+
+    assert failed(asyncio.run(cell())) == []
+
+
+def test_it_can_be_called_from_several_threads_at_once(receiver):
+    receiver.answer = Crowd(4)
+    results = []
+    threads = [
+        threading.Thread(target=lambda n=n: results.append(run(record(f"m-{n}", message(receiver.url)))))
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert [failed(result) for result in results] == [[], [], [], []]
+
+
+def test_it_needs_the_standard_library_and_aiohttp_alone():
+    lines = Path(lambda_function.__file__).read_text(encoding="utf-8").splitlines()
+    imported = {line.split()[1].partition(".")[0] for line in lines if line.startswith(("import ", "from "))}
+    assert imported - {"aiohttp", "yarl"} <= __import__("sys").stdlib_module_names
