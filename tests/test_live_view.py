@@ -18,9 +18,11 @@ pytest_plugins = ["django_site_fixtures"]
 
 
 @pytest.fixture
-def numbers(client):
-    """numbers() -> the data that the page asks for, fresh from SQS."""
+def numbers(client, monkeypatch):
+    """numbers() -> the data that the page asks for, fresh from SQS, however long that takes."""
     from workshop_django.live.snapshot import queue
+
+    monkeypatch.setattr(queue, "_patience", 30)
 
     def numbers():
         queue.forget()
