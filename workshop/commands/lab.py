@@ -67,6 +67,7 @@ def _start(args) -> None:
             f"--LabApp.app_settings_dir={jupyter.DEFAULTS_FOLDER}",
             "--LabApp.extension_manager=readonly",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            "--SlidesExporter.template_name=workshop_slides",  # as jupyter nbconvert has it
             "--KernelSpecManager.allowed_kernelspecs=python3",
         ],
         folder=jupyter.FOLDER,
