@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -71,7 +72,8 @@ class Lab:
 
     `queue` and `django` say which parts to start; `expose` opens a tunnel to Django with `ngrok.connect` and
     sends messages through it. `visibility_timeout` (seconds) and `max_receive_count` are the queue's.
-    `django_environment` is added to what Django's settings read. `quiet` prints nothing.
+    `django_environment` is added to what Django's settings read. Each sentence about what runs where goes to `say`;
+    `quiet` says nothing.
 
     Raises LabError, SettingsError or ProcessFailed, each saying what to do.
     """
@@ -88,6 +90,7 @@ class Lab:
         max_receive_count: int = MAX_RECEIVE_COUNT,
         django_environment: dict[str, str] | None = None,
         quiet: bool = False,
+        say: Callable[[str], None] = print,
     ):
         if Lab._open is not None:
             Lab._open.close()  # Run All a second time in one kernel: the new lab replaces the old one
@@ -105,7 +108,7 @@ class Lab:
         self._django_environment = django_environment or {}
         self._environment_before: dict[str, str | None] = {}
         self._overridden: override_settings | None = None
-        self._say = (lambda text: None) if quiet else print
+        self._say = (lambda text: None) if quiet else say
         atexit.register(self.close)
         try:
             self._start_aws()

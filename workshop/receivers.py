@@ -27,8 +27,8 @@ class ExtraReceiver:
         self.name = name
         self.key = secrets.token_urlsafe(32)
         self._folder = folder / name
-        self._media = self._folder / "media"
-        self._media.mkdir(parents=True)
+        self.media = self._folder / "media"
+        self.media.mkdir(parents=True)
         database = self._folder / "db.sqlite3"
         self.server = DjangoServer(
             self._folder,
@@ -36,7 +36,7 @@ class ExtraReceiver:
             env={
                 "APP_KEY": self.key,
                 "DATABASE_URL": f"sqlite:///{database.as_posix()}",
-                "MEDIA_ROOT": str(self._media),
+                "MEDIA_ROOT": str(self.media),
                 "DJANGO_LOG_FILE": "",
             },
         )
@@ -58,7 +58,7 @@ class ExtraReceiver:
 
     def add(self, image) -> None:
         """Give this receiver its own copy of a gallery image, under the same id; nothing is sent."""
-        copy = self._media / image.file.name
+        copy = self.media / image.file.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(settings.MEDIA_ROOT) / image.file.name, copy)
         type(image).objects.using(self.name).bulk_create([image])
