@@ -1,0 +1,83 @@
+"""An HTTP server on this machine, for checks: it records what comes and answers what a path asks for.
+
+with RecordingServer() as server:
+    server.url("/503")          # answers 503; any number does
+    server.url("/200/later")    # answers 200 after a moment
+    server.url("/never")        # answers when the server closes
+    server.requests             # what came: .method, .path, .headers, .body
+"""
+
+import threading
+from dataclasses import dataclass
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MOMENT = 0.2  # seconds
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: Message  # any case of a name finds its header
+    body: bytes
+
+
+class RecordingServer:
+    """Listens on a free port of 127.0.0.1 between `with` and its end."""
+
+    def __init__(self):
+        self.requests: list[Request] = []
+        self._closing = threading.Event()
+        recorder = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def handle_one_request(self):
+                try:
+                    super().handle_one_request()
+                except ConnectionError:  # who asked did not wait for the answer
+                    self.close_connection = True
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                recorder.requests.append(Request(self.command, self.path, self.headers, body))
+                what, _, when = self.path.partition("?")[0].strip("/").partition("/")
+                if what == "never":
+                    recorder._closing.wait()
+                elif when == "later":
+                    recorder._closing.wait(MOMENT)
+                status = int(what) if what.isdecimal() else 200
+                self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0" if status == 204 else "2")
+                self.end_headers()
+                if status != 204:
+                    self.wfile.write(b"{}")
+
+            do_GET = do_POST = do_PUT = do_DELETE = answer
+
+            def log_message(self, *args):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+
+    def __enter__(self) -> "RecordingServer":
+        threading.Thread(target=self._server.serve_forever, args=[0.02], daemon=True).start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def url(self, path: str = "/") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def paths(self) -> list[str]:
+        """The paths that were asked for, sorted."""
+        return sorted(request.path for request in self.requests)
