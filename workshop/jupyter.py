@@ -2,13 +2,15 @@
 
 subprocess.run([...], env=os.environ | jupyter.environment())
 jupyter.write_defaults()     # how JupyterLab looks before a person changes anything
+jupyter.trust_notebooks()    # so that the saved pictures of the workshop's own notebooks are shown
 """
 
 import json
 
-from .installation import WORK_FOLDER
+from .installation import CHECKOUT, WORK_FOLDER
 
 FOLDER = WORK_FOLDER / "jupyter"
+DATA_FOLDER = FOLDER / "data"
 RUNTIME_FOLDER = FOLDER / "runtime"
 DEFAULTS_FOLDER = FOLDER / "defaults"
 
@@ -27,7 +29,7 @@ def environment() -> dict[str, str]:
     return {
         "JUPYTER_CONFIG_DIR": str(FOLDER / "config"),
         "JUPYTER_CONFIG_PATH": "",
-        "JUPYTER_DATA_DIR": str(FOLDER / "data"),
+        "JUPYTER_DATA_DIR": str(DATA_FOLDER),
         "JUPYTER_PATH": "",
         "JUPYTER_RUNTIME_DIR": str(RUNTIME_FOLDER),
         "JUPYTERLAB_SETTINGS_DIR": str(FOLDER / "settings"),
@@ -40,3 +42,18 @@ def environment() -> dict[str, str]:
 def write_defaults() -> None:
     DEFAULTS_FOLDER.mkdir(parents=True, exist_ok=True)
     (DEFAULTS_FOLDER / "overrides.json").write_text(json.dumps(DEFAULTS, indent=1), encoding="utf-8")
+
+
+def trust_notebooks() -> None:
+    """Sign the workshop's notebooks, as `jupyter trust` does: of others, JupyterLab shows no saved SVG picture."""
+    import nbformat
+    from nbformat.sign import NotebookNotary
+
+    DATA_FOLDER.mkdir(parents=True, exist_ok=True)
+    notary = NotebookNotary(data_dir=str(DATA_FOLDER))
+    for path in [path for name in ("notebooks", "exercises", "solutions") for path in CHECKOUT.glob(f"{name}/*.ipynb")]:
+        try:
+            notary.sign(nbformat.read(path, as_version=4))
+        except (OSError, ValueError):  # a notebook that cannot be read is JupyterLab's to complain about
+            continue
+    notary.store.close()

@@ -54,6 +54,7 @@ def _start(args) -> None:
     port = args.port or free_port()
     token = secrets.token_hex(24)
     jupyter.write_defaults()
+    jupyter.trust_notebooks()
     server = Child(
         "jupyterlab",
         "jupyterlab",
