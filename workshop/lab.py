@@ -114,6 +114,8 @@ class Lab:
             self._start_aws()
             if queue:
                 self._create_queues()
+            elif not self.settings.real_aws:
+                self._delete_queues()
             which_agent = tunnel.configure(self.folder, self.settings.ngrok_authtoken)
             if django:
                 self._say(f"Tunnel  {which_agent}")
@@ -265,6 +267,12 @@ class Lab:
         self._export(SQS_QUEUE_URL=self.queue_url)
         name = self.queue_url.rsplit("/", 1)[-1]
         self._say(f"Queue   {name}, with the dead-letter queue {DEAD_LETTER_QUEUE_NAME}")
+
+    def _delete_queues(self) -> None:
+        """A chapter that creates the queues itself finds none of an earlier one on a server that keeps them."""
+        sqs = boto3.client("sqs")
+        for url in sqs.list_queues(QueueNamePrefix=QUEUE_NAME).get("QueueUrls", []):
+            sqs.delete_queue(QueueUrl=url)
 
     def _existing_queue(self, sqs) -> str:
         """On a real account nothing is created in passing: the queue must be there."""
