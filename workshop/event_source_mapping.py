@@ -68,6 +68,8 @@ class EventSourceMapping:
             raise ValueError(f"maximum_batching_window is {maximum_batching_window}; AWS takes 0 to 300 seconds.")
         if batch_size > RECEIVE_LIMIT and maximum_batching_window < 1:
             raise ValueError("A batch_size over 10 needs a maximum_batching_window of at least 1 second, as on AWS.")
+        if maximum_batching_window and most == MAX_FIFO_BATCH_SIZE:
+            raise ValueError("A FIFO queue takes no maximum_batching_window: AWS has none for it.")
         if maximum_concurrency < 1:
             raise ValueError(f"maximum_concurrency is {maximum_concurrency}; it must be at least 1.")
         if function_timeout <= 0:
@@ -134,7 +136,6 @@ class EventSourceMapping:
         """Poll in the background, `maximum_concurrency` batches at once, until stop()."""
         if self._threads:
             raise RuntimeError("This mapping is running already. Call stop() first.")
-        self._stopping.clear()
         self._threads = [
             threading.Thread(target=self._poll, name=f"event-source-mapping-{number}", daemon=True)
             for number in range(self.maximum_concurrency)
@@ -149,6 +150,7 @@ class EventSourceMapping:
         for thread in self._threads:
             thread.join()
         self._threads = []
+        self._stopping.clear()
 
     def __enter__(self) -> "EventSourceMapping":
         return self.start()
