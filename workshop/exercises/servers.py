@@ -28,6 +28,7 @@ class RecordingServer:
 
     def __init__(self):
         self.requests: list[Request] = []
+        self._arrived = threading.Condition()
         self._closing = threading.Event()
         recorder = self
 
@@ -43,7 +44,9 @@ class RecordingServer:
 
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                recorder.requests.append(Request(self.command, self.path, self.headers, body))
+                with recorder._arrived:
+                    recorder.requests.append(Request(self.command, self.path, self.headers, body))
+                    recorder._arrived.notify_all()
                 what, _, when = self.path.partition("?")[0].strip("/").partition("/")
                 if what == "never":
                     recorder._closing.wait()
@@ -77,6 +80,11 @@ class RecordingServer:
 
     def url(self, path: str = "/") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
+
+    def wait_for(self, path: str, timeout: float) -> bool:
+        """Wait until that path was asked for. False when it was not within `timeout` seconds."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: path in self.paths(), timeout)
 
     def paths(self) -> list[str]:
         """The paths that were asked for, sorted."""
