@@ -394,7 +394,7 @@ def cloudformation(receiver):
 def zipped(tmp_path):
     path = tmp_path / "code.zip"
     path.write_bytes(b"zip")
-    return Package(path, 3, 3, ("lambda_function.py",), "digest")
+    return Package(path, 3, 3, ("lambda_function.py",), "digest", "arm64")
 
 
 def deploy_to(cloudformation, zipped, said):

@@ -182,6 +182,7 @@ def test_the_function_is_configured_as_the_guide_names_it(deployed, account, mad
     function = account.client("lambda").get_function_configuration(FunctionName=deployed.outputs["FunctionName"])
     assert function["FunctionName"] == "func_sqs_sync"
     assert function["Runtime"] == "python3.13"
+    assert function["Architectures"] == [made.architecture]
     assert function["Handler"] == "lambda_function.lambda_handler"
     assert function["Timeout"] == 30
     assert function["CodeSize"] == made.size

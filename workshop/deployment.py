@@ -72,7 +72,6 @@ def deploy(
     package: Package,
     *,
     endpoint_allowlist: str,
-    architecture: str = "arm64",
     stack_name: str = STACK_NAME,
     parameters: dict[str, str] | None = None,
     env_file: Path | None = None,
@@ -98,7 +97,7 @@ def deploy(
         "EndpointAllowlist": endpoint_allowlist,
         "CodeBucket": bucket,
         "CodeKey": key,
-        "Architecture": architecture,
+        "Architecture": package.architecture,
         "EventSourceMappingEnabled": "true" if account.is_aws else "false",
         **(parameters or {}),
     }

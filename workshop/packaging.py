@@ -11,6 +11,7 @@ are sorted, times and permissions fixed, caches left out.
 import hashlib
 import importlib.metadata
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -45,13 +46,14 @@ class PackagingError(RuntimeError):
 @dataclass(frozen=True)
 class Package:
     """`path` of the zip; `size` and `unzipped_size` in bytes; `contents`: "name==version", function first;
-    `digest`: the first 16 hexadecimal digits of the zip's SHA-256."""
+    `digest`: the first 16 hexadecimal digits of the zip's SHA-256; `architecture`: Lambda's name of the processor."""
 
     path: Path
     size: int
     unzipped_size: int
     contents: tuple[str, ...]
     digest: str
+    architecture: str
 
 
 def package(architecture: str = "arm64", *, folder: Path = PACKAGE_FOLDER) -> Package:
@@ -67,7 +69,7 @@ def package(architecture: str = "arm64", *, folder: Path = PACKAGE_FOLDER) -> Pa
     for wheel in _wheels(pins, architecture):
         with zipfile.ZipFile(wheel) as archive:
             files |= {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
-    return _write(folder / f"func_sqs_sync-{architecture}.zip", files, pins)
+    return _write(folder / f"func_sqs_sync-{architecture}.zip", files, pins, architecture)
 
 
 def package_installed(*, folder: Path = PACKAGE_FOLDER) -> Package:
@@ -80,7 +82,8 @@ def package_installed(*, folder: Path = PACKAGE_FOLDER) -> Package:
         for file in distribution.files or ():
             if not file.is_absolute() and ".." not in file.parts and file.suffix != ".pyc":
                 files[file.as_posix()] = Path(file.locate()).read_bytes()
-    return _write(folder / "func_sqs_sync-installed.zip", files, pins)
+    here = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+    return _write(folder / "func_sqs_sync-installed.zip", files, pins, here)
 
 
 def lambda_requirements() -> list[str]:
@@ -143,11 +146,11 @@ def _cached(pin: str, folder: Path) -> Path | None:
 
 
 def _download(pins: Iterable[str], folder: Path, machine: str) -> None:
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINOR_VERSIONS]
+    tags = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINOR_VERSIONS]
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"),
         *("--disable-pip-version-check", "--retries=1", "--timeout=10", "--python-version", PYTHON_VERSION),
-        *(part for platform in [*platforms, f"manylinux2014_{machine}"] for part in ("--platform", platform)),
+        *(part for tag in [*tags, f"manylinux2014_{machine}"] for part in ("--platform", tag)),
         *("--dest", str(folder), *pins),
     ]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_NO_INPUT": "1"})
@@ -164,7 +167,7 @@ def _download(pins: Iterable[str], folder: Path, machine: str) -> None:
     raise PackagingError(f"pip could not download the wheels for Lambda: {lines[-1]}")
 
 
-def _write(path: Path, files: dict[str, bytes], pins: list[str]) -> Package:
+def _write(path: Path, files: dict[str, bytes], pins: list[str], architecture: str) -> Package:
     path.parent.mkdir(parents=True, exist_ok=True)
     half_written = path.with_suffix(f".{os.getpid()}.part")
     with zipfile.ZipFile(half_written, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -181,6 +184,7 @@ def _write(path: Path, files: dict[str, bytes], pins: list[str]) -> Package:
         unzipped_size=sum(map(len, files.values())),
         contents=("lambda_function.py", *pins),
         digest=hashlib.sha256(path.read_bytes()).hexdigest()[:16],
+        architecture=architecture,
     )
     if made.unzipped_size > UNZIPPED_LIMIT:
         raise PackagingError(f"{path.name} unzips to {made.unzipped_size:,} bytes; Lambda takes {UNZIPPED_LIMIT:,}.")

@@ -49,12 +49,11 @@ def _deploy_to_aws(args) -> None:
     account = use_real(chosen)
     allowlist = _allowlist(args, chosen)
     require_allowlist(allowlist)
-    architecture = args.arch or "arm64"
-    made = package(architecture)
+    made = package(args.arch or "arm64")
     print(f"This works on {account}.")
     print(f"Stack {args.stack_name} will have:")
     print(f"  the queues {args.queue_name} and {args.queue_name}-dlq")
-    print(f"  the function {args.function_name} (python3.13, {architecture}, {made.size / 1e6:.1f} MB)")
+    print(f"  the function {args.function_name} (python3.13, {made.architecture}, {made.size / 1e6:.1f} MB)")
     print(f"    which may post to {allowlist}, with its role, event source mapping and log group")
     print("  four alarms" + (f", mailed to {args.alarm_email}" if args.alarm_email else ", mailed to nobody"))
     print("and, beside it, a bucket with the function's zip.")
@@ -64,7 +63,6 @@ def _deploy_to_aws(args) -> None:
         account,
         made,
         endpoint_allowlist=allowlist,
-        architecture=architecture,
         stack_name=args.stack_name,
         parameters=_parameters(args),
         env_file=settings.CHECKOUT / ".env",
@@ -103,20 +101,16 @@ def _deploy_locally(args) -> None:
 
 def _deploy_at(account, args, chosen):
     """Returns the zip that was deployed, and the Deployment."""
-    import platform
-
     from workshop import settings
     from workshop.deployment import deploy
     from workshop.packaging import package, package_installed
 
     print(f"This works on {account}.")
-    here = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
     made = package(args.arch) if args.arch else package_installed()
     deployment = deploy(
         account,
         made,
         endpoint_allowlist=_allowlist(args, chosen, default="127.0.0.1,localhost"),
-        architecture=args.arch or here,
         stack_name=args.stack_name,
         parameters=_parameters(args),
         env_file=settings.CHECKOUT / ".env",
