@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from .installation import WORK_FOLDER
-from .processes import STOP_TIMEOUT
+from .processes import end_family
 
 RUNS_FOLDER = WORK_FOLDER / "runs"
 
@@ -54,16 +54,9 @@ def stop(left: LeftRunning) -> None:
     """End the process and everything that it started."""
     try:
         process = psutil.Process(left.pid)
-        family = [process, *process.children(recursive=True)]
-        process.terminate()
     except psutil.NoSuchProcess:
         return
-    _, alive = psutil.wait_procs(family, timeout=STOP_TIMEOUT)
-    for process in alive:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            pass
+    end_family(process)
 
 
 def unused_run_folders() -> list[Path]:

@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 START_TIMEOUT = 30  # seconds: a slow laptop with a virus scanner needs several for a first import
 STOP_TIMEOUT = 5  # seconds between asking a process to end and ending it
+LEFT_BEHIND_TIMEOUT = 1  # and for what it started and left behind
 
 
 class ProcessFailed(RuntimeError):
@@ -91,16 +93,7 @@ class Child:
         """End the process and everything it started: politely first, then by force. Safe to call again."""
         if self._process is None:
             return
-        try:
-            family = [self._process, *self._process.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            family = []
-        if family:
-            self._process.terminate()
-            _, remaining = psutil.wait_procs(family, timeout=STOP_TIMEOUT)
-            for process in remaining:
-                process.kill()
-            psutil.wait_procs(remaining, timeout=STOP_TIMEOUT)
+        end_family(self._process)
         self._forget()
 
     def _forget(self) -> None:
@@ -124,8 +117,42 @@ class Child:
         return f"Its log, {self.log_path}, ends:\n" + "\n".join(lines)
 
 
+def end_family(process: psutil.Process) -> None:
+    """End a process and everything it started: it first, so that it can end the others, and by force in the end."""
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    _end([process], psutil.Process.terminate, STOP_TIMEOUT)
+    left = _end(family, psutil.Process.terminate, LEFT_BEHIND_TIMEOUT)
+    _end(left, psutil.Process.kill, STOP_TIMEOUT)
+
+
+def _end(processes: list[psutil.Process], how: Callable, timeout: float) -> list[psutil.Process]:
+    """Returns those that run on."""
+    _, left = psutil.wait_procs(processes, timeout=0)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            how(process)
+    return psutil.wait_procs(left, timeout=timeout)[1]
+
+
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that was free a moment ago. Another process may take it: try again then."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def is_free(port: int) -> bool:
+    """Could a server listen on this port of 127.0.0.1 now?"""
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # as servers do; on Windows it means another thing
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
