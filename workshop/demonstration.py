@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,10 +159,7 @@ class Demonstration:
         hosts = {"127.0.0.1", urlsplit(lab.receiver_endpoint).hostname}
         os.environ["ENDPOINT_ALLOWLIST"] = ",".join(sorted(hosts))  # the deployed function has one, too
         try:
-            for number in range(2, apps + 1):
-                self._add_receiver(number)
-            if apps > 1:
-                self.receivers[0].name += " 1"
+            self._add_receivers(apps - 1)
         except BaseException:
             self.close()
             raise
@@ -181,20 +179,18 @@ class Demonstration:
         else:
             os.environ["ENDPOINT_ALLOWLIST"] = self._allowlist_before
 
-    def _add_receiver(self, number: int) -> None:
-        extra = ExtraReceiver(self.lab.folder, f"app-{number}")
-        self.extra.append(extra)
-        extra.start()
-        self.receivers.append(
-            Receiver(
-                f"{RECEIVER} {number}",
-                self.expose(extra.server.port) + RECEIVER_PATH,
-                extra.key,
-                extra.media,
-                extra.received,
-                tunnel=self.many_tunnels,
+    def _add_receivers(self, count: int) -> None:
+        if count == 0:
+            return
+        self.extra = [ExtraReceiver(self.lab.folder, f"app-{number}") for number in range(2, 2 + count)]
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(ExtraReceiver.start, self.extra))
+        self.receivers[0].name += " 1"
+        for number, extra in enumerate(self.extra, start=2):
+            url = self.expose(extra.server.port) + RECEIVER_PATH
+            self.receivers.append(
+                Receiver(f"{RECEIVER} {number}", url, extra.key, extra.media, extra.received, tunnel=self.many_tunnels)
             )
-        )
 
     @property
     def many_tunnels(self) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 import boto3
 import django
@@ -111,6 +112,7 @@ class Lab:
         self._say = (lambda text: None) if quiet else say
         atexit.register(self.close)
         try:
+            self._export(**_past_the_proxy())
             self._start_aws()
             if queue:
                 self._create_queues()
@@ -353,6 +355,15 @@ class Lab:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _past_the_proxy() -> dict[str, str]:
+    """Variables that keep boto3 and pyngrok from asking a company's proxy for a server on this machine."""
+    proxies = getproxies_environment()
+    if not proxies.keys() - {"no"}:
+        return {}
+    direct = ",".join(filter(None, [proxies.get("no"), "127.0.0.1", "localhost"]))
+    return {"no_proxy": direct, "NO_PROXY": direct}
 
 
 def _fresh_queue(sqs, name: str, **attributes: str) -> str:

@@ -46,7 +46,7 @@ def configure(folder: Path, authtoken: str | None) -> str:
         _before = conf.get_default()
         conf.set_default(conf.PyngrokConfig(auth_token=authtoken, start_new_session=os.name == "posix"))
         return "ngrok, REAL: ngrok.connect() makes this machine reachable from the internet"
-    agent = _offline_agent()
+    agent = offline_agent()
     config_path = folder / "ngrok.yml"
     config_path.write_text("version: 3\n", encoding="utf-8")
     me = psutil.Process()  # the agent ends when this process does
@@ -120,8 +120,8 @@ def _set_environment(**variables: str) -> None:
         os.environ[name] = value
 
 
-def _offline_agent() -> Path:
-    """The executable that pip made from [project.scripts]."""
+def offline_agent() -> Path:
+    """The executable that pip made from [project.scripts]. Raises TunnelError where it is missing."""
     name = EXECUTABLE + (".exe" if os.name == "nt" else "")
     beside = Path(sysconfig.get_path("scripts")) / name
     found = str(beside) if beside.exists() else shutil.which(name)
