@@ -153,6 +153,6 @@ class _Frame(IFrame):
         return f"in a frame: {self.src}"
 
 
-def frame(url: str, height: int = 480) -> IFrame:
+def frame(url: str, height: int = 620) -> IFrame:
     """A page in a frame, `height` pixels high. JupyterLab shows it; GitHub shows nothing in its place."""
     return _Frame(url, width="100%", height=height)
