@@ -1,11 +1,8 @@
 """Chapter 5, Run the Lambda handler: what its exercise asks, and how it looks at the answers."""
 
 import asyncio
-import contextlib
 import inspect
-import io
 import json
-import logging
 import selectors
 
 import aiohttp
@@ -13,6 +10,7 @@ import aiohttp
 from ..invocation import LambdaContext
 from ..processes import free_port
 from .calling import Raised, attempt, call, call_handler, failures, perform_handler, record
+from .listening import everything_said
 from .question import Wrong, question
 from .servers import RecordingServer
 
@@ -119,7 +117,7 @@ def q3(lab, deliver):
     """deliver(session, app, data, message_id) posts once; returns None for 2xx, and else a text that says why."""
     if not inspect.iscoroutinefunction(deliver):
         raise Wrong("deliver is not an async function")
-    with RecordingServer() as server, _everything_said() as said:
+    with RecordingServer() as server, everything_said() as said:
 
         def result_for(endpoint):
             return _in_a_session(deliver, {"endpoint": endpoint, "key": KEY}, {"image_id": 7}, "message-7")
@@ -284,24 +282,6 @@ def _in_a_session(deliver, app, data, message_id, what=""):
 
     run.__name__ = f"{what}, and {deliver.__name__}" if what else deliver.__name__
     return call(run)
-
-
-@contextlib.contextmanager
-def _everything_said():
-    """All that is printed or logged meanwhile, as a StringIO; what was printed is printed again afterwards."""
-    said, printed = io.StringIO(), io.StringIO()
-    root, capture = logging.getLogger(), logging.StreamHandler(said)
-    level = root.level
-    root.addHandler(capture)
-    root.setLevel(logging.INFO)
-    try:
-        with contextlib.redirect_stdout(printed):
-            yield said
-            said.write(printed.getvalue())
-    finally:
-        root.removeHandler(capture)
-        root.setLevel(level)
-        print(printed.getvalue(), end="")
 
 
 def _require_delivery(request) -> None:
