@@ -1,6 +1,6 @@
 """A failure on purpose: one message is broken, and travels to the dead-letter queue; the others arrive.
 
-    breakage = Breakage(demonstration, "bad-key", retry_seconds=1)
+    breakage = Breakage(demonstration, "bad-key")
     breakage.send("broken.jpg", file)
     ...                                                # the others are saved; all wait in the queue together
     for event in breakage.run(others): ...             # as it happens, until the dead-letter queue has it
@@ -68,15 +68,11 @@ class DeadLetter:
 
 
 class Breakage:
-    """One broken message of a demonstration, and what becomes of it and of the others.
+    """One broken message of a demonstration, and what becomes of it and of the others. `mode` is one of MODES."""
 
-    `mode` is one of MODES; `retry_seconds` is the queue's visibility timeout.
-    """
-
-    def __init__(self, demonstration: Demonstration, mode: str, retry_seconds: int):
+    def __init__(self, demonstration: Demonstration, mode: str):
         self.demonstration = demonstration
         self.mode = mode
-        self.retry_seconds = retry_seconds
         self.about = MODES[mode]
         self.story = self.about.story
         if mode == "receiver-down" and demonstration.many_tunnels:
@@ -132,12 +128,13 @@ class Breakage:
     def _new_events(self, others: list[Travel]) -> list[Event]:
         """What is finished and not yet told. A batch is told as a whole, so that its lines are in order."""
         batches: dict[tuple[str, ...], list[tuple[Travel, Delivery]]] = {}
-        for travel in [self.broken, *others]:
-            deliveries = self.demonstration.deliveries(travel)
-            told = self._told.get(travel.message_id, 0)
-            if len(deliveries) > told and deliveries[told].finished_at is not None:
-                batches.setdefault(tuple(deliveries[told].batch), []).append((travel, deliveries[told]))
-                self._told[travel.message_id] = told + 1
+        with self.demonstration.watch.changing:
+            for travel in [self.broken, *others]:
+                deliveries = self.demonstration.deliveries(travel)
+                told = self._told.get(travel.message_id, 0)
+                if len(deliveries) > told and deliveries[told].finished_at is not None:
+                    batches.setdefault(tuple(deliveries[told].batch), []).append((travel, deliveries[told]))
+                    self._told[travel.message_id] = told + 1
         return sorted(
             (event for members in batches.values() for event in self._batch(members)), key=lambda event: event.at
         )
@@ -159,7 +156,9 @@ class Breakage:
             what = f"the other {len(fine)}, which arrived" if broken else _count(len(fine), "message")
             yield Event(first.finished_at, QUEUE, f"deleted {what}")
         if broken:
-            yield Event(first.finished_at, QUEUE, f"hides the broken message for {self.retry_seconds} s")
+            left = MAX_RECEIVE_COUNT - self._number(broken)
+            kept = f"keeps the broken one for try {self._number(broken) + 1}"
+            yield Event(first.finished_at, QUEUE, kept if left else "has no try left for the broken one")
 
     def _received(self, size: int, broken: Delivery | None) -> str:
         if broken is None:

@@ -170,7 +170,7 @@ class _Run:
         with self._demonstration(visibility_timeout=RETRY_SECONDS) as demonstration:
             from .breakage import Breakage
 
-            breakage = Breakage(demonstration, mode, RETRY_SECONDS)
+            breakage = Breakage(demonstration, mode)
             screen.heading(f"Broken on purpose: {mode}")
             screen.say(breakage.story)
             screen.say(

@@ -105,6 +105,7 @@ class Watch:
 
     deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     news: threading.Event = field(default_factory=threading.Event)
+    changing: threading.Lock = field(default_factory=threading.Lock)  # hold it to see a batch as a whole
     _batch: list[str] = field(default_factory=list)  # the one in hand: there is one poller
 
     def handler(self, event: dict, context) -> dict:
@@ -115,20 +116,20 @@ class Watch:
 
     def observe(self, what: str, detail: dict) -> None:
         now = time.time()
-        if what == "received":
-            self._batch = detail["ids"]
+        with self.changing:
+            if what == "received":
+                self._batch = detail["ids"]
+                for message_id in self._batch:
+                    self.deliveries.setdefault(message_id, []).append(Delivery(now, self._batch))
             for message_id in self._batch:
-                self.deliveries.setdefault(message_id, []).append(Delivery(now, self._batch))
-        deliveries = {message_id: self.deliveries[message_id][-1] for message_id in self._batch}
-        if what == "handled":
-            invocation: Invocation = detail["invocation"]
-            for message_id, delivery in deliveries.items():
-                delivery.handled_at, delivery.cold = now, invocation.cold
-                if message_id in detail["failed"]:
-                    delivery.failure, delivery.failed_apps = _failure(invocation, message_id)
-        if what == "deleted":
-            for delivery in deliveries.values():
-                delivery.finished_at = now
+                delivery = self.deliveries[message_id][-1]
+                if what == "handled":
+                    invocation: Invocation = detail["invocation"]
+                    delivery.handled_at, delivery.cold = now, invocation.cold
+                    if message_id in detail["failed"]:
+                        delivery.failure, delivery.failed_apps = _failure(invocation, message_id)
+                elif what == "deleted":
+                    delivery.finished_at = now
         self.news.set()
 
 

@@ -8,6 +8,10 @@ JPEG, PNG, GIF and WebP are taken, up to 10 MB and 50 million pixels. A file tha
 reason; the others are still shown, and the exit status is 1 at the end. 0 means that all went as it should,
 with --break: that the broken message, and no other, is in the dead-letter queue.
 
+--break sends one broken message among good ones: bad-key, with a key that the receiver does not know;
+receiver-down, to a Django that is off; poison, one that is not JSON. It fails, is tried again, and ends in the
+dead-letter queue; the good ones arrive.
+
 With WORKSHOP_AWS=real in .env the messages go through your own account, where the function must be deployed;
 --break works on the local AWS alone.
 """
