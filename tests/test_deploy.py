@@ -464,6 +464,36 @@ def test_destroy_waits_for_an_update_that_is_running(cloudformation, said):
     assert cloudformation.changes[0] == "DeleteStack"
 
 
+# What it costs
+
+
+def test_what_deploy_says_of_the_cost_follows_from_the_prices_in_the_readme():
+    readme = (CHECKOUT / "infra" / "README.md").read_text(encoding="utf-8")
+    prices = {name: float(price) for name, price in re.findall(r"(?m)^\| ([A-Z].+?) \| ([\d.]+) (?:for|a)\b", readme)}
+    a_request = prices["SQS, Standard queue"] / 1e6
+    polls = 5 * 3 * 60 * 24 * 30  # five pollers, three requests a minute
+    alarms = 4 * prices["CloudWatch, an alarm"]
+    waiting = polls * a_request + alarms
+    messages = 100_000
+    gigabyte_seconds = messages * 0.2 * 256 / 1024
+    busy = (
+        3 * messages * a_request
+        + messages * prices["Lambda, requests"] / 1e6
+        + gigabyte_seconds * prices["Lambda, time on arm64"]
+        + messages * 600 / 1e9 * prices["CloudWatch Logs, taken in"]
+    )
+    said = [float(dollars) for dollars in re.findall(r"US\$ ([\d.]+)", WHAT_IT_COSTS)]
+    assert said == [
+        pytest.approx(waiting, abs=0.05),
+        pytest.approx(polls * a_request, abs=0.005),
+        pytest.approx(alarms),
+        pytest.approx(busy, abs=0.02),
+    ]
+    assert f"{polls:,} requests" in readme
+    for dollars in said:
+        assert f"{dollars:.2f}" in readme
+
+
 # The commands
 
 

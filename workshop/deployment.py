@@ -46,7 +46,7 @@ WHAT_IT_COSTS = """\
 About what it costs in us-east-1, without AWS's free tier (prices and their sources: infra/README.md):
   waiting, with nothing to do   about US$ 0.70 a month: Lambda asks the queue for messages some 650,000 times,
                                 US$ 0.26, and four alarms are US$ 0.40
-  100,000 messages a month      about US$ 0.30 more, if each takes 0.2 s and comes alone
+  100,000 messages a month      about US$ 0.25 more, if each takes 0.2 s and comes alone
 With the free tier, which an account may have used up elsewhere, both are nothing or nearly nothing."""
 
 
