@@ -48,6 +48,13 @@ def forbids_by_hand(self, request):
     return response if response.status_code == 200 else Response({"detail": "no"}, status=403)
 
 
+def says_no_scheme(self, request):
+    from rest_framework.response import Response
+
+    response = checks_by_hand(self, request)
+    return response if response.status_code == 200 else Response({"detail": "no"}, status=401)
+
+
 def returns_a_dict(self, request):
     return {"message": "done"}
 
@@ -67,6 +74,7 @@ def test_q1_takes_any_view_that_is_locked(outcome, make):
         (view(["key"], ["any"]), "whoever brings none is answered 200: authentication alone forbids nothing"),
         (view([], ["in"]), "the right key is answered 403: permission asks whether the caller is known"),
         (view([], [], forbids_by_hand), "without a key is answered 403; it should be 401"),
+        (view([], [], says_no_scheme), "the header WWW-Authenticate should say Token"),
         (view(["key"], ["IsAuthenticated"]), "raised TypeError: 'str' object is not callable"),
         (view([], ["any"], returns_a_dict), "ReceiveView raised AssertionError"),
         (lambda: "ReceiveView", "a view was expected, a class, and this is a str"),
@@ -302,6 +310,31 @@ def names_no_field():
     return ResizeSerializer
 
 
+def finds_it_missing_too_late():
+    from rest_framework import serializers
+
+    class ResizeSerializer(strict(is_an_int)()):
+        def validate(self, attrs):
+            if "width" not in attrs:
+                raise serializers.ValidationError("The width is missing.")
+            return attrs
+
+    ResizeSerializer._declared_fields["width"] = type(ResizeSerializer._declared_fields["width"])(
+        min_value=1, max_value=4096, required=False
+    )
+    return ResizeSerializer
+
+
+def makes_a_text_of_it():
+    from rest_framework import serializers
+
+    class Width(serializers.IntegerField):
+        def to_internal_value(self, data):
+            return str(super().to_internal_value(data))
+
+    return type("ResizeSerializer", (serializers.Serializer,), {"width": Width()})
+
+
 def limits_alone():
     from rest_framework import serializers
 
@@ -332,6 +365,8 @@ def test_q3_takes_any_serializer_that_takes_whole_numbers_alone(outcome, make):
         (strict(is_an_int, required=False), "{} is accepted, without any width"),
         (strict(is_an_int, allow_null=True), '{"width": null} is accepted: nothing is no number'),
         (compares_before_it_looks, 'for {"width": "640"} ResizeSerializer raised TypeError'),
+        (finds_it_missing_too_late, "{} is refused, but the answer does not name the field width"),
+        (makes_a_text_of_it, '{"width": 640} becomes'),
         (names_no_field, "the answer does not name the field width"),
         (lambda: 4096, "a serializer was expected, a class, and this is an int"),
     ],
@@ -532,6 +567,7 @@ def test_q5_takes_any_authentication_class_that_keeps_the_rules(outcome, make):
     ("make", "because"),
     [
         (authentication(user=None), "the right key is answered 403; authenticate must return a pair"),
+        (authentication(user=object), "'object' object has no attribute 'is_authenticated'"),
         (
             authentication(header=None),
             "without a key the answer is 403, not 401: DRF needs the method authenticate_header",

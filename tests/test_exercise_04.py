@@ -228,6 +228,10 @@ def test_q4_takes_any_way_to_find_what_failed(outcome, answer):
             finds(entry=lambda request, response: (request["uri"], request["method"], response["status_code"])),
             "its path first",
         ),
+        (
+            finds(entry=lambda request, response: (request["method"].lower(), request["uri"], response["status_code"])),
+            "the first entry is ('post', '/401', 401); ('POST', '/401', 401)",
+        ),
         (lambda agent_url: [], "it returned none of them"),
         (lambda agent_url: None, "it returned None; return a list"),
         (asks_the_usual_port, "raised ConnectError"),
@@ -356,6 +360,20 @@ def remembers_only_one(port):
         ngrok.disconnect(_shared.tunnel.public_url)
 
 
+_open = {}
+
+
+@contextlib.contextmanager
+def shares_one_for_a_port(port):
+    url = _open.setdefault(port, None) or ngrok.connect(port).public_url
+    _open[port] = url
+    try:
+        yield url
+    finally:
+        ngrok.disconnect(url)
+        _open.pop(port, None)
+
+
 @pytest.mark.parametrize("answer", [self_closing, SelfClosing, with_an_exit_stack])
 def test_q5_takes_any_context_manager_that_closes_in_every_case(outcome, answer):
     assert outcome(5, answer)[0] == "right"
@@ -377,6 +395,7 @@ def test_q5_takes_any_context_manager_that_closes_in_every_case(outcome, answer)
         (swallows, "an exception of the block disappears"),
         (SwallowsByReturning, "an exception of the block disappears"),
         (raises_another, "ValueError: the block failed came out instead of it"),
+        (shares_one_for_a_port, "closing the inner one closes the outer one, too"),
         (remembers_only_one, "the tunnel is still open afterwards"),
     ],
 )

@@ -77,6 +77,7 @@ def test_q1_takes_any_report_that_lambda_can_read(outcome, answer):
         ),
         (reports(wrap=lambda failed: failed), "the handler returned a list"),
         (reports(wrap=lambda failed: None), "the failed record 'second' is not reported"),
+        (lambda event, context: {"batchItemFailures": [{"itemIdentifier": "none"}]}, "an event without records"),
         (reports_all, "the record 'first', with which nothing is wrong"),
         (raises_for_the_first, "the handler raised JSONDecodeError"),
         (lambda event: None, "cannot be called as it will be: too many positional arguments"),
@@ -182,6 +183,7 @@ def test_q2_takes_any_delivery_in_which_each_record_stands_alone(outcome, answer
         (raises, "the handler raises JSONDecodeError: Lambda concludes that the whole batch"),
         (all_or_nothing, "the good record 'slow' was not delivered"),
         (in_a_task_group, "the good record 'slow' was not delivered, because others of its batch had failed"),
+        (delivers_all(which=lambda failed: [*failed, "good"]), "reports a failure for an event without records"),
         (tries_again, "was delivered 2 times"),
         (delivers_all(which=lambda failed: []), "reports no failure, so Lambda deletes every message"),
         (delivers_all(which=lambda failed: failed and [*failed, "good"]), "reports records that were delivered (good)"),
@@ -249,6 +251,10 @@ async def delivers_by_hand(session, app, data, message_id):
             answer.release()
 
 
+async def delivers_the_whole_message(session, app, data, message_id):
+    return await delivers()(session, app, {"data": data}, message_id)
+
+
 async def sends_a_get(session, app, data, message_id):
     async with session.get(app["endpoint"]):
         return
@@ -279,6 +285,7 @@ def test_q3_takes_any_delivery_that_says_enough_and_not_too_much(outcome, answer
             "Idempotency-Key is not the message_id",
         ),
         (delivers(data=b"image_id=7"), "the body that arrived is not JSON"),
+        (delivers_the_whole_message, "the body that arrived is {'data': {'image_id': 7}}"),
         (delivers(returns="ok"), "the app answered 200, and it returned 'ok'; return None"),
         (delivers(success=lambda answer: answer.status == 200), "it takes 201 for a failure"),
         (delivers(success=lambda answer: True), "the app answered 503, and it returned None"),
@@ -370,6 +377,11 @@ async def lets_the_error_out(deliveries, context):
     return []
 
 
+async def adds_another(deliveries, context):
+    failed = await finishes()(deliveries, context)
+    return [*failed, "another"] if failed else failed
+
+
 async def without_the_empty_case(deliveries, context):
     tasks = [asyncio.create_task(delivery) for delivery in deliveries.values()]
     await asyncio.wait(tasks, timeout=0.1)
@@ -400,6 +412,7 @@ def test_q4_takes_any_way_to_report_in_time(outcome, answer):
         (gives_all_up, "a delivery that had long succeeded is reported"),
         (lets_the_timeout_out, "it raised TimeoutError: no message. When the time is over, it should return"),
         (lets_the_error_out, "That is a delivery's own error, which should only put its id into the list"),
+        (adds_another, "it returned ['another', 'broken', 'never'], and ['broken', 'never'] was expected"),
         (without_the_empty_case, "it raised ValueError: Set of Tasks/Futures is empty"),
         (lambda deliveries, context: [], "finish_in_time is not an async function"),
     ],
@@ -495,6 +508,19 @@ def stops_at_the_first_failure_if_fifo(work):
     return handler
 
 
+def works_in_any_case(work):
+    def handler(event, context):
+        for record in event["Records"] or [{"body": "null", "messageId": ""}]:
+            work(json.loads(record["body"]), record["messageId"])
+        return {"batchItemFailures": []}
+
+    return handler
+
+
+def reports_in_any_case(work):
+    return lambda event, context: {"batchItemFailures": [{"itemIdentifier": "none"}]}
+
+
 def is_the_handler_itself(work):
     return {"batchItemFailures": []}
 
@@ -508,6 +534,8 @@ def test_q5_takes_any_handler_that_keeps_the_rules(outcome, answer):
     ("answer", "because"),
     [
         (is_the_handler_itself, "it must return the handler, a function"),
+        (works_in_any_case, "work was called for an event without records"),
+        (reports_in_any_case, "the handler reports a failure for an event without records"),
         (handles(caught=ValueError), "the handler raised RuntimeError: this work cannot be done now"),
         (handles(caught=RuntimeError), "the handler raised JSONDecodeError"),
         (handles(load=str), "work was called for a body that is not JSON"),
