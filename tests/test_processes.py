@@ -234,9 +234,10 @@ def test_when_its_parent_ends_it_ends_with_all_that_it_started(modules, how):
         parent.kill()
     elif how == "SIGTERM":
         parent.terminate()
+    # Not yet: parent.wait(). Whoever started the parent may take a while to notice that it ended.
+    print(f"gone {gone(*pids):.2f} s after {how}")
     parent.wait()
     parent.stdout.close()
-    print(f"gone {gone(*pids):.2f} s after {how}")
 
 
 def guard(pid, create_time, *command):

@@ -10,8 +10,11 @@ import os
 import runpy
 import sys
 import threading
+import time
 
 import psutil
+
+LOOK_EVERY = 0.2  # seconds
 
 
 def exit_with(parent_pid: int, parent_create_time: float | None = None) -> None:
@@ -24,7 +27,9 @@ def exit_with(parent_pid: int, parent_create_time: float | None = None) -> None:
         try:
             parent = psutil.Process(parent_pid)
             if parent_create_time is None or abs(parent.create_time() - parent_create_time) < 1:
-                parent.wait()
+                # A zombie has ended, too: it only waits for its own parent to ask how.
+                while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+                    time.sleep(LOOK_EVERY)
         except psutil.NoSuchProcess:
             pass
         for child in psutil.Process().children(recursive=True):
