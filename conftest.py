@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 def pytest_configure(config):
     """Set the environment that kernels and servers inherit. Python-dotenv leaves alone what is set here."""
+    if not config.getoption("nbval_sanitize_with", None):
+        config.option.nbval_sanitize_with = str(config.rootpath / "tests" / "nbval_sanitize.cfg")
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL", "")
     for name in [name for name in os.environ if name.startswith(("AWS_", "WORKSHOP_"))]:
         del os.environ[name]
