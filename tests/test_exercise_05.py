@@ -377,6 +377,16 @@ async def lets_the_error_out(deliveries, context):
     return []
 
 
+async def one_by_one(deliveries, context):
+    failed = []
+    for message_id, delivery in deliveries.items():
+        try:
+            await asyncio.wait_for(delivery, context.get_remaining_time_in_millis() / 1000 - 1)
+        except (TimeoutError, ConnectionError):
+            failed.append(message_id)
+    return failed
+
+
 async def adds_another(deliveries, context):
     failed = await finishes()(deliveries, context)
     return [*failed, "another"] if failed else failed
@@ -412,8 +422,9 @@ def test_q4_takes_any_way_to_report_in_time(outcome, answer):
         (gives_all_up, "a delivery that had long succeeded is reported"),
         (lets_the_timeout_out, "it raised TimeoutError: no message. When the time is over, it should return"),
         (lets_the_error_out, "That is a delivery's own error, which should only put its id into the list"),
+        (one_by_one, "a delivery was started only when another one had finished, or not at all"),
         (adds_another, "it returned ['another', 'broken', 'never'], and ['broken', 'never'] was expected"),
-        (without_the_empty_case, "it raised ValueError: Set of Tasks/Futures is empty"),
+        (without_the_empty_case, "without any delivery it raised ValueError: Set of Tasks/Futures is empty"),
         (lambda deliveries, context: [], "finish_in_time is not an async function"),
     ],
 )

@@ -49,7 +49,7 @@ def attempt(function: Callable, *args, timeout: float = TIMEOUT, **kwargs) -> ob
     """Like `call`, but an exception of the function comes back as a Raised. Raises Wrong for all else."""
     name = getattr(function, "__name__", type(function).__name__)
     if not callable(function):
-        raise Wrong(f"a function was expected, and this is {_kind(function)}")
+        raise Wrong(f"a function was expected, and this is {kind(function)}")
     _require_signature(function, name, args, kwargs)
     outcome: list[object] = []
 
@@ -94,7 +94,7 @@ def call_handler(handler: Callable, records: Iterable[dict], *, timeout: float =
 def perform_handler(handler: Callable, records: Iterable[dict], *, timeout: float = TIMEOUT) -> Invocation:
     """Like `call_handler`, with all that is known about the call; raises Wrong only for what is no handler."""
     if not callable(handler):
-        raise Wrong(f"a handler is a function, and this is {_kind(handler)}")
+        raise Wrong(f"a handler is a function, and this is {kind(handler)}")
     _require_signature(handler, getattr(handler, "__name__", "handler"), ({}, None), {})
     return perform(handler, {"Records": list(records)}, timeout)
 
@@ -118,16 +118,16 @@ def failures(response: object) -> set[str]:
     if response is None:
         return set()
     if not isinstance(response, dict):
-        raise Wrong(f"the handler returned {_kind(response)}; Lambda reads a dictionary with batchItemFailures")
+        raise Wrong(f"the handler returned {kind(response)}; Lambda reads a dictionary with batchItemFailures")
     items = response.get("batchItemFailures")
     if items is None:
         return set()
     if not isinstance(items, list):
-        raise Wrong(f"batchItemFailures is {_kind(items)}; it must be a list")
+        raise Wrong(f"batchItemFailures is {kind(items)}; it must be a list")
     for item in items:
         if not isinstance(item, dict):
             raise Wrong(
-                f"batchItemFailures holds {_kind(item)}; each entry must be a dictionary "
+                f"batchItemFailures holds {kind(item)}; each entry must be a dictionary "
                 '{"itemIdentifier": <messageId>}, and for anything else Lambda counts the whole batch as failed'
             )
         if set(item) != {"itemIdentifier"}:
@@ -157,8 +157,9 @@ def _in_words(invocation: Invocation) -> str:
     return f"{invocation.error['errorType']}: {invocation.error['errorMessage']}"
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """What a value is, for a sentence: "a dict", "an int", "None"."""
     if value is None:
         return "None"
-    article = "an" if type(value).__name__[0] in "aeio" else "a"
+    article = "an" if type(value).__name__[0].lower() in "aeio" else "a"
     return f"{article} {type(value).__name__}"

@@ -9,7 +9,7 @@ import json
 import sys
 from functools import partial
 
-from .calling import Raised, attempt, call
+from .calling import Raised, attempt, call, kind
 from .listening import everything_said
 from .question import NotAttempted, Wrong, question
 
@@ -125,7 +125,11 @@ def q3(lab, ResizeSerializer):  # noqa: N803  (a class)
         if data != {"width": value} or type(data["width"]) is not int:
             raise Wrong(f'{{"width": {value}}} becomes {data!r}')
     for value, what in [
-        ("640", "a text is taken for a number. IntegerField is as generous as this: look at the type first"),
+        (
+            "640",
+            "a text is taken for a number. Let a field of your own look at the type before it is converted; "
+            "validate_width comes too late for that",
+        ),
         (640.0, "a number with a fraction, as JSON has it, is taken for a whole one"),
         (True, "for Python True is an int, so isinstance(data, int) alone does not keep it out"),
         (0, "a width is 1 at least: min_value"),
@@ -400,18 +404,12 @@ def _respond(respond, data: object, work) -> tuple[int, str]:
             return outcome.error.status_code, str(outcome.error)
         return (404 if isinstance(outcome.error, Http404) else 500), ""
     if not hasattr(outcome, "status_code"):
-        raise Wrong(f"it returned {_kind(outcome)}; return a Response")
+        raise Wrong(f"it returned {kind(outcome)}; return a Response")
     return outcome.status_code, str(outcome.data if hasattr(outcome, "data") else outcome.content)
 
 
 def _require_class(value: object, attribute: str, what: str) -> None:
     if not inspect.isclass(value):
-        raise Wrong(f"{what} was expected, a class, and this is {_kind(value)}")
+        raise Wrong(f"{what} was expected, a class, and this is {kind(value)}")
     if not hasattr(value, attribute):
         raise Wrong(f"{value.__name__} is not {what}: it has no {attribute}")
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "None"
-    return f"{'an' if type(value).__name__[0].lower() in 'aeio' else 'a'} {type(value).__name__}"

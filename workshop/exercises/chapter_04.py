@@ -8,7 +8,7 @@ import socket
 import httpx
 from pyngrok import ngrok
 
-from .calling import Raised, attempt, call
+from .calling import Raised, attempt, call, kind
 from .question import Wrong, question
 from .servers import RecordingServer
 
@@ -181,14 +181,14 @@ def q5(lab, tunnel_to):
         if hasattr(manager, "__next__"):
             raise Wrong("it is a generator, and `with` does not take one; write @contextmanager above the function")
         if not hasattr(manager, "__enter__") or not hasattr(manager, "__exit__"):
-            raise Wrong(f"tunnel_to(port) returned {_kind(manager)}; `with` needs a context manager")
+            raise Wrong(f"tunnel_to(port) returned {kind(manager)}; `with` needs a context manager")
         url, reached, opened = _inside(manager)
         if url is None:
             raise Wrong("`as` gives None; give the public URL of the tunnel")
         if hasattr(url, "public_url"):
             raise Wrong("`as` gives the whole tunnel; give its public_url, a text")
         if not isinstance(url, str) or not url.startswith("http"):
-            raise Wrong(f"`as` gives {_kind(url)}; give the public URL of the tunnel, a text")
+            raise Wrong(f"`as` gives {kind(url)}; give the public URL of the tunnel, a text")
         if not reached:
             raise Wrong("inside of the block nobody answers at the URL; is the tunnel closed too early?")
         if not opened:
@@ -289,11 +289,11 @@ def _unanswered(server: RecordingServer, url: str, path: str):
 def _without_mark(result: object, mark: str) -> list[tuple]:
     """The entries of this check."""
     if not isinstance(result, (list, tuple)):
-        raise Wrong(f"it returned {_kind(result)}; return a list")
+        raise Wrong(f"it returned {kind(result)}; return a list")
     entries = []
     for entry in result:
         if not isinstance(entry, (list, tuple)) or len(entry) != 3:
-            raise Wrong(f"an entry of the list is {_kind(entry)}; each should be (method, path, status)")
+            raise Wrong(f"an entry of the list is {kind(entry)}; each should be (method, path, status)")
         method, path, status = entry
         if mark in str(path):
             entries.append((method, str(path).removesuffix(mark), status))
@@ -338,9 +338,3 @@ def _form_is_accepted(origin: str, origins: list[str]) -> bool:
             return browser.post("/", {"title": "A picture", "csrfmiddlewaretoken": token}).status_code != 403
     finally:
         logger.setLevel(level)
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "None"
-    return f"{'an' if type(value).__name__[0].lower() in 'aeio' else 'a'} {type(value).__name__}"

@@ -159,8 +159,8 @@ def q3(lab, deliver):
     hints=[
         "asyncio.wait(tasks, timeout=seconds) returns two sets, (done, pending), and raises nothing.",
         "get_remaining_time_in_millis() counts milliseconds; timeout= wants seconds. Keep one back.",
-        "tasks = {message_id: asyncio.create_task(...)}. Cancel what is pending. A done task's exception() says "
-        "whether it failed. And asyncio.wait refuses to wait for no task at all.",
+        "tasks = {message_id: asyncio.create_task(delivery)} starts them all. Cancel what is pending. "
+        "A done task's exception() says whether it failed. And asyncio.wait refuses to wait for no task at all.",
     ],
     why="A function that is stopped by its timeout reports nothing: all of its batch comes again, the delivered ones, "
     "too.",
@@ -310,10 +310,11 @@ def _finish(finish_in_time, waits: dict, seconds: float) -> tuple[object, list[s
 
     The function has `seconds` left, of a clock that jumps to the next event: no check waits for real.
     """
-    running = set()
+    running, begun = set(), {}
 
     async def delivery(name, wait):
         running.add(name)
+        begun[name] = asyncio.get_running_loop().time()
         try:
             if wait is None:
                 raise ConnectionError("this delivery fails")
@@ -342,8 +343,13 @@ def _finish(finish_in_time, waits: dict, seconds: float) -> tuple[object, list[s
     run_with_jumping_clock.__name__ = getattr(finish_in_time, "__name__", "finish_in_time")
     outcome = attempt(run_with_jumping_clock)
     if isinstance(outcome, Raised):
-        raise Wrong(_why_it_raised(outcome.error))
+        raise Wrong(("" if waits else "without any delivery ") + _why_it_raised(outcome.error))
     result, left, still_running = outcome
+    if len(begun) < len(waits) or len(set(begun.values())) > 1:
+        raise Wrong(
+            "a delivery was started only when another one had finished, or not at all: one that never answers holds up "
+            "the rest. Start them all at once"
+        )
     if left <= 0:
         raise Wrong(
             f"Lambda would have stopped it: the function had {seconds:g} seconds, and it did not return in that time. "
