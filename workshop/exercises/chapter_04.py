@@ -129,7 +129,7 @@ def q3(lab, CSRF_TRUSTED_ORIGINS):  # noqa: N803  (Django's own name)
 )
 def q4(lab, failed_requests):
     """failed_requests(agent_url): (method, path, status) of every answer of 400 and more, the oldest first."""
-    with RecordingServer() as server, _another_tunnel(server.port) as (url, _):
+    with RecordingServer() as server, _another_tunnel(server.port) as (url, _), httpx.Client(timeout=TIMEOUT) as client:
         mark = f"?check={secrets.token_hex(8)}"  # the record also has what the learner did
         expected = []
         for method, path in [
@@ -141,7 +141,7 @@ def q4(lab, failed_requests):
             ("POST", "/503"),
             ("GET", "/404"),
         ]:
-            answer = httpx.request(method, url + path + mark, timeout=TIMEOUT)
+            answer = client.request(method, url + path + mark)
             if answer.status_code >= 400:
                 expected.append((method, path, answer.status_code))
         agent_url = ngrok.get_ngrok_process().api_url
