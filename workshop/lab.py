@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +20,9 @@ from urllib.request import getproxies_environment
 
 import boto3
 import django
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from django.core.management import call_command
 from django.db import connections
 from django.test.utils import override_settings
@@ -28,7 +31,7 @@ from pyngrok import ngrok
 from . import settings, tunnel
 from .django_server import DjangoServer
 from .local_aws import ACCOUNT_ID, REGION, LocalAws
-from .processes import ProcessFailed, free_port
+from .processes import ProcessFailed, free_port, is_free
 
 QUEUE_NAME = "image-processing-sync"
 DEAD_LETTER_QUEUE_NAME = f"{QUEUE_NAME}-dlq"
@@ -47,6 +50,12 @@ AWS_VARIABLES_TO_CLEAR = (
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
+
+
+# The lab gives Django all that it needs. What else is in .env, an AWS_PROFILE for example, must not reach it.
+WITHOUT_ENV_FILE = {"PYTHON_DOTENV_DISABLED": "1"}
+
+IMPATIENT = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})  # is anybody there?
 
 
 class LabError(RuntimeError):
@@ -95,7 +104,6 @@ class Lab:
     ):
         if Lab._open is not None:
             Lab._open.close()  # Run All a second time in one kernel: the new lab replaces the old one
-        Lab._open = self
         self.folder = run_folder()
         self.settings = settings.load()
         self.app_key = secrets.token_urlsafe(32)
@@ -110,6 +118,7 @@ class Lab:
         self._environment_before: dict[str, str | None] = {}
         self._overridden: override_settings | None = None
         self._say = (lambda text: None) if quiet else say
+        Lab._open = self
         atexit.register(self.close)
         try:
             self._export(**_past_the_proxy())
@@ -169,8 +178,10 @@ class Lab:
         self._aws.stop()
 
     def start_aws(self) -> None:
-        """Bring the local AWS back at the same address, with the same queues, empty."""
+        """Bring the local AWS back at the same address, with the same queues, empty. Does nothing if it runs."""
         self._require_local_aws("start_aws")
+        if self._aws.alive:
+            return
         self._aws.start()
         if self.queue_url:
             self._create_queues()
@@ -179,29 +190,36 @@ class Lab:
         """Start Django again at the same port with other settings, for example ALLOWED_HOSTS="..."."""
         self.server.stop()
         self._django_environment |= environment
-        self.server = DjangoServer(self.folder, port=self.server.port, env=self._environment_of_django())
+        self.server = DjangoServer(
+            self.folder, port=self.server.port, env=self._environment_of_django() | WITHOUT_ENV_FILE
+        )
         self.server.start()
 
     def close(self) -> None:
         """Stop what the lab started and put the environment back. Safe to call again."""
-        if self.server:
-            self.server.stop()
-        if self._overridden:
-            connections.close_all()
-            self._overridden.disable()
-            self._overridden = None
-        tunnel.restore()
-        if self._aws:
-            self._aws.stop()
+        with ExitStack() as last:  # done also when stopping a part fails
+            last.callback(self._restore_environment)
+            if self._aws:
+                last.callback(self._aws.stop)
+            last.callback(tunnel.restore)
+            if self._overridden:
+                last.callback(self._overridden.disable)
+                last.callback(connections.close_all)
+                self._overridden = None
+            if self.server:
+                self.server.stop()
+        atexit.unregister(self.close)
+        if Lab._open is self:
+            Lab._open = None
+
+    def _restore_environment(self) -> None:
         for name, value in self._environment_before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
         self._environment_before.clear()
-        atexit.unregister(self.close)
-        if Lab._open is self:
-            Lab._open = None
+        boto3.DEFAULT_SESSION = None
 
     # Starting, in the order in which the parts need each other
 
@@ -227,17 +245,33 @@ class Lab:
             AWS_EC2_METADATA_DISABLED="true",
             **dict.fromkeys(AWS_VARIABLES_TO_CLEAR),
         )
+        boto3.DEFAULT_SESSION = None  # it keeps the credentials that it once found
+        if self.settings.endpoint_url:
+            self._require_sqs_there()
+
+    def _require_sqs_there(self) -> None:
+        sqs = boto3.client("sqs", config=IMPATIENT)
+        try:
+            sqs.get_queue_url(QueueName=QUEUE_NAME)["QueueUrl"]
+        except sqs.exceptions.QueueDoesNotExist:
+            pass  # so says an SQS server
+        except (BotoCoreError, ClientError, ResponseParserError, KeyError) as error:
+            raise LabError(
+                f"AWS_ENDPOINT_URL is {self.settings.endpoint_url}, and no SQS server answers there "
+                f"({_reason(error)}). Start it, or remove AWS_ENDPOINT_URL from the environment and from .env."
+            ) from None
 
     def _use_real_aws(self) -> None:
         values = self.settings.values
         self._export(**{name: value for name, value in values.items() if name.startswith("AWS_") and value})
         if region := values.get("AWS_REGION_NAME"):
             self._export(AWS_DEFAULT_REGION=region)
+        boto3.DEFAULT_SESSION = None
         try:
-            identity = boto3.client("sts").get_caller_identity()
-        except (BotoCoreError, ClientError) as error:
+            identity = boto3.client("sts", config=IMPATIENT).get_caller_identity()
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise LabError(
-                f"WORKSHOP_AWS=real, but AWS did not say who you are: {error} "
+                f"WORKSHOP_AWS=real, but AWS did not say who you are ({_reason(error)}). "
                 "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION_NAME in .env, "
                 "or write WORKSHOP_AWS=local to work without an account."
             ) from None
@@ -251,6 +285,7 @@ class Lab:
         sqs = boto3.client("sqs")
         if self.settings.real_aws:
             self.queue_url = self._existing_queue(sqs)
+            self.dead_letter_queue_url = _dead_letter_queue_of(sqs, self.queue_url)
         else:
             self.dead_letter_queue_url = _fresh_queue(
                 sqs, DEAD_LETTER_QUEUE_NAME, MessageRetentionPeriod=str(14 * 24 * 3600)
@@ -267,8 +302,10 @@ class Lab:
                 ),
             )
         self._export(SQS_QUEUE_URL=self.queue_url)
-        name = self.queue_url.rsplit("/", 1)[-1]
-        self._say(f"Queue   {name}, with the dead-letter queue {DEAD_LETTER_QUEUE_NAME}")
+        dead_letters = "no dead-letter queue"
+        if self.dead_letter_queue_url:
+            dead_letters = f"the dead-letter queue {_name(self.dead_letter_queue_url)}"
+        self._say(f"Queue   {_name(self.queue_url)}, with {dead_letters}")
 
     def _delete_queues(self) -> None:
         """A chapter that creates the queues itself finds none of an earlier one on a server that keeps them."""
@@ -291,17 +328,16 @@ class Lab:
     def _start_django(self, expose: bool) -> None:
         for attempt in range(3):  # the free port may be taken between asking for it and using it
             port = free_port()
-            self.server = DjangoServer(self.folder, port=port)
+            self.server = DjangoServer(self.folder, port=port, env=WITHOUT_ENV_FILE)
             if expose:
                 self.public_url = ngrok.connect(port).public_url
             self._export(**self._environment_of_django())
-            if attempt == 0:
-                self._open_database()
+            self._open_database()
             try:
                 self.server.start()
                 break
-            except ProcessFailed as error:
-                if "Address already in use" not in str(error) or attempt == 2:
+            except ProcessFailed:
+                if attempt == 2 or is_free(port):
                     raise
                 if expose:
                     ngrok.disconnect(self.public_url)
@@ -328,9 +364,13 @@ class Lab:
 
     def _open_database(self) -> None:
         """Set Django up in this process, too, with an empty database that the server shares."""
+        self._export(**WITHOUT_ENV_FILE)
         django.setup()
+        self._export(**dict.fromkeys(WITHOUT_ENV_FILE))  # a chapter reads an .env file of its own
         from django.conf import settings as django_settings
 
+        if self._overridden:
+            self._overridden.disable()
         self._overridden = override_settings(
             APP_KEY=self.app_key,
             SQS_QUEUE_URL=self.queue_url or "",
@@ -367,14 +407,33 @@ def _past_the_proxy() -> dict[str, str]:
 
 
 def _fresh_queue(sqs, name: str, **attributes: str) -> str:
-    """Create a queue, or take over and empty the one that is there: another server may keep its queues."""
+    """Create a queue, in place of the one that is there: another server may keep its queues.
+
+    Emptying that one would not do: it has its own rules, SQS empties a queue once a minute, and not what is in flight.
+    """
     try:
-        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    except sqs.exceptions.QueueNameExists:
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
-    sqs.purge_queue(QueueUrl=url)
-    return url
+        sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
+    except sqs.exceptions.QueueDoesNotExist:
+        pass
+    return sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+
+
+def _dead_letter_queue_of(sqs, url: str) -> str | None:
+    """The URL of the queue that a queue's redrive policy names; None where there is none, or it cannot be seen."""
+    try:
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"]).get("Attributes", {})
+        arn = json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"]
+        return sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[-1])["QueueUrl"]
+    except (KeyError, ClientError):
+        return None
+
+
+def _name(queue_url: str) -> str:
+    return queue_url.rsplit("/", 1)[-1]
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().rstrip(".")
 
 
 def _arn(sqs, url: str) -> str:
