@@ -1,0 +1,60 @@
+"""Queues for checks: made afresh each time, filled, and counted.
+
+sqs = client()
+url = fresh(sqs, "dead-letters", VisibilityTimeout="30")
+sent = fill(sqs, url, ["a body", "another"])    # {message id: body}
+counts(sqs, url)                                # (visible, in flight)
+take_all(sqs, url)                              # the visible messages, out of the queue
+"""
+
+MAX_BATCH = 10  # messages a request, SQS's limit
+
+
+def client():
+    import boto3
+
+    return boto3.client("sqs")
+
+
+def delete(sqs, *names: str) -> None:
+    """Delete the queues of these names, where they are there."""
+    for name in names:
+        try:
+            sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
+        except sqs.exceptions.QueueDoesNotExist:
+            pass
+
+
+def fresh(sqs, name: str, **attributes: str) -> str:
+    """The URL of a new, empty queue."""
+    delete(sqs, name)
+    return sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+
+
+def fill(sqs, url: str, messages: list[str], **options) -> dict[str, str]:
+    """Send messages, and return {message id: body}."""
+    sent = {}
+    for start in range(0, len(messages), MAX_BATCH):
+        batch = messages[start : start + MAX_BATCH]
+        entries = [{"Id": str(number), "MessageBody": body, **options} for number, body in enumerate(batch)]
+        answer = sqs.send_message_batch(QueueUrl=url, Entries=entries)
+        sent |= {entry["MessageId"]: batch[int(entry["Id"])] for entry in answer["Successful"]}
+    return sent
+
+
+def counts(sqs, url: str) -> tuple[int, int]:
+    """How many messages are visible, and how many are in flight."""
+    waiting, in_flight = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[waiting, in_flight])["Attributes"]
+    return int(found[waiting]), int(found[in_flight])
+
+
+def take_all(sqs, url: str) -> list[dict]:
+    """The messages that are visible, with their attributes. They are deleted."""
+    taken = []
+    while counts(sqs, url)[0]:
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=MAX_BATCH, MessageAttributeNames=["All"])
+        for message in answer.get("Messages", []):
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            taken.append(message)
+    return taken
