@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import boto3
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import override_settings
 from django.utils import timezone
 from django_site import bodies, in_threads, save_image
@@ -168,6 +168,18 @@ def test_a_message_that_can_never_be_sent_is_refused_when_it_is_stored(outbox, r
     with pytest.raises(MessageTooLarge):
         outbox.enqueue({"n": "." * 2_000_000})
     assert not rows.exists()
+
+
+def test_a_database_that_fails_after_the_commit_does_not_fail_the_save(queue_url, rows):
+    def fails_to_claim(execute, sql, params, many, context):
+        if sql.startswith('UPDATE "sqs_outboxmessage"'):
+            raise OperationalError("the database went away")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(fails_to_claim):
+        image = save_image()
+    assert image.pk
+    assert rows.get().sent_at is None
 
 
 def test_without_a_queue_the_save_succeeds_and_the_row_says_why_it_waits(outbox, rows):
