@@ -188,7 +188,7 @@ def allowed_url(endpoint):
         raise EndpointRefused("the endpoint has a user name or a password in it")
     allowlist = os.environ.get("ENDPOINT_ALLOWLIST")  # set to nothing, it allows nothing
     patterns = ["*"] if allowlist is None else [pattern.strip().lower() for pattern in allowlist.split(",")]
-    hosts = {url.host.lower(), url.raw_host}  # bücher.example is also xn--bcher-kva.example
+    hosts = {url.host, url.raw_host}  # bücher.example is also xn--bcher-kva.example
     if not any(fnmatchcase(host, pattern) for host in hosts for pattern in patterns):
         raise EndpointRefused("the endpoint's host is not on ENDPOINT_ALLOWLIST")
     return url

@@ -7,7 +7,6 @@ import logging
 import socket
 import threading
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -71,10 +70,10 @@ def no_secret_is_told(caplog):
     results.clear()
     caplog.set_level(logging.DEBUG)
     yield
-    for secret in (KEY, *OTHER_SECRETS):
-        assert secret not in json.dumps(results)
-        assert secret not in caplog.text
-    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
+    logged = caplog.get_records("call")
+    told = json.dumps(results) + "".join(logging.Formatter().format(line) for line in logged)  # tracebacks, too
+    assert [secret for secret in (KEY, *OTHER_SECRETS) if secret in told] == []
+    assert [line.getMessage() for line in logged if line.levelno >= logging.ERROR] == []
 
 
 @pytest.fixture
@@ -629,6 +628,12 @@ def test_an_endpoint_whose_host_matches_a_pattern_is_allowed(posted, endpoint):
     assert host.endswith((".ngrok-free.app", "api.example.com", "xn--bcher-kva.example"))
 
 
+def test_the_allowlist_may_write_a_host_as_it_is_read_or_as_dns_has_it(posted, monkeypatch):
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "xn--bcher-kva.example")
+    assert failed(run(record("m-1", message("https://bücher.example/")))) == []
+    assert posted == ["xn--bcher-kva.example"]
+
+
 @pytest.mark.parametrize("endpoint", NOT_ALLOWED, ids=lambda endpoint: repr(endpoint[:60]))
 def test_an_endpoint_that_leads_elsewhere_is_refused(posted, endpoint):
     result = run(record("m-1", message(endpoint)))
@@ -797,8 +802,9 @@ def test_a_connection_that_the_app_closes_between_invocations_is_replaced(cold, 
 
 def test_cookies_of_an_app_are_never_sent(receiver):
     receiver.answer = lambda request: (200, {"Set-Cookie": "session=theirs; Path=/"}, b"{}")
+    by_name = receiver.url.replace("127.0.0.1", "localhost")  # a jar would keep no cookies of an address
     for _ in range(2):
-        run(record("m-1", message(receiver.url)))
+        run(record("m-1", message(by_name)))
     assert [request.headers.get("Cookie") for request in receiver.requests] == [None, None]
 
 
@@ -821,9 +827,3 @@ def test_it_can_be_called_from_several_threads_at_once(receiver):
     for thread in threads:
         thread.join(20)
     assert [failed(result) for result in results] == [[], [], [], []]
-
-
-def test_it_needs_the_standard_library_and_aiohttp_alone():
-    lines = Path(lambda_function.__file__).read_text(encoding="utf-8").splitlines()
-    imported = {line.split()[1].partition(".")[0] for line in lines if line.startswith(("import ", "from "))}
-    assert imported - {"aiohttp", "yarl"} <= __import__("sys").stdlib_module_names
