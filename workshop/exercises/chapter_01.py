@@ -3,6 +3,7 @@
 import json
 import time
 
+from . import queues
 from .calling import call
 from .question import Wrong, question
 
@@ -22,8 +23,8 @@ NEEDED = 6 * FUNCTION_TIMEOUT  # AWS's advice for a queue that feeds a Lambda fu
 )
 def q1(lab, create_queue):
     """The queue's real visibility timeout is at least six times the function's."""
-    sqs = _client()
-    _delete(sqs, "slow-work")
+    sqs = queues.client()
+    queues.delete(sqs, "slow-work")
     url = _url(call(create_queue, sqs))
     timeout = int(_attribute(sqs, url, "VisibilityTimeout"))
     if timeout > LONGEST:
@@ -52,8 +53,8 @@ def q1(lab, create_queue):
 )
 def q2(lab, take_one):
     """take_one(sqs, queue_url) returns the body of one message and deletes that one, or None."""
-    sqs = _client()
-    url = _fresh(sqs, "take-one", VisibilityTimeout="0")  # what was not deleted is back at once
+    sqs = queues.client()
+    url = queues.fresh(sqs, "take-one", VisibilityTimeout="0")  # what was not deleted is back at once
     if (nothing := call(take_one, sqs, url)) is not None:
         raise Wrong(f"it returned {nothing!r} for an empty queue; it should return None")
     for body in ("first", "second", "third"):
@@ -63,7 +64,7 @@ def q2(lab, take_one):
         raise Wrong("it returned the whole message; it should return its Body")
     if taken not in ("first", "second", "third"):
         raise Wrong(f"it returned {taken!r}, which is not the body of a message")
-    left = _waiting(sqs, url)
+    left = sum(queues.counts(sqs, url))
     if left == 3:
         raise Wrong("the message was received and not deleted: after the visibility timeout it comes back")
     if left < 2:
@@ -85,8 +86,8 @@ def q2(lab, take_one):
 )
 def q3(lab, create_with_dead_letters):
     """create_with_dead_letters(sqs, name, tries) makes `name` and `name`-dlq; returns the url of the first."""
-    sqs = _client()
-    _delete(sqs, "orders", "orders-dlq")
+    sqs = queues.client()
+    queues.delete(sqs, "orders", "orders-dlq")
     url = _url(call(create_with_dead_letters, sqs, "orders", 2))
     if not url.endswith("/orders"):
         raise Wrong(f"it returned the URL of {url.rsplit('/', 1)[-1]!r}; it should return that of the queue 'orders'")
@@ -122,14 +123,12 @@ def q3(lab, create_with_dead_letters):
 )
 def q4(lab, drain):
     """drain(sqs, queue_url, handle) -> (done, failed): every message handled, the successful ones deleted."""
-    sqs = _client()
-    if call(drain, sqs, _fresh(sqs, "drain-nothing"), lambda body: None, timeout=30) != (0, 0):
+    sqs = queues.client()
+    if call(drain, sqs, queues.fresh(sqs, "drain-nothing"), lambda body: None, timeout=30) != (0, 0):
         raise Wrong("for an empty queue it should return (0, 0)")
-    url = _fresh(sqs, "drain", VisibilityTimeout="120")
+    url = queues.fresh(sqs, "drain", VisibilityTimeout="120")
     bodies = [f"message {number}" for number in range(23)]
-    for start in range(0, 23, 10):
-        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[start : start + 10])]
-        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    queues.fill(sqs, url, bodies)
     handled = []
 
     def handle(body):
@@ -145,19 +144,13 @@ def q4(lab, drain):
         raise Wrong(f"{len(missing)} of 23 messages were never handled; an answer holds ten at most, so go on")
     if len(handled) > 23:
         raise Wrong(f"23 messages were handled {len(handled)} times; delete each one that succeeded")
-    visible, in_flight = _counts(sqs, url)
+    visible, in_flight = queues.counts(sqs, url)
     if visible + in_flight == 0:
         raise Wrong("the message whose handling failed was deleted, too: it is lost")
     if visible + in_flight > 1:
         raise Wrong(f"{visible + in_flight} messages are still in the queue; only the one that failed should be")
     if result != (22, 1):
         raise Wrong(f"it returned {result!r}; 22 messages were done and 1 failed, so (22, 1) was expected")
-
-
-def _client():
-    import boto3
-
-    return boto3.client("sqs")
 
 
 def _url(value: object) -> str:
@@ -172,28 +165,6 @@ def _attribute(sqs, url: str, name: str) -> str:
     return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {}).get(name, "")
 
 
-def _counts(sqs, url: str) -> tuple[int, int]:
-    waiting, in_flight = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
-    return int(_attribute(sqs, url, waiting)), int(_attribute(sqs, url, in_flight))
-
-
-def _waiting(sqs, url: str) -> int:
-    return sum(_counts(sqs, url))
-
-
-def _delete(sqs, *names: str) -> None:
-    for name in names:
-        try:
-            sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
-        except sqs.exceptions.QueueDoesNotExist:
-            pass
-
-
-def _fresh(sqs, name: str, **attributes: str) -> str:
-    _delete(sqs, name)
-    return sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-
-
 def _see_it_die(sqs, url: str, dead_letters: str, tries: int) -> None:
     """Send a message, fail it `tries` times, and see it in the dead-letter queue."""
     sqs.send_message(QueueUrl=url, MessageBody="a message that always fails")
@@ -202,7 +173,7 @@ def _see_it_die(sqs, url: str, dead_letters: str, tries: int) -> None:
             sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
     sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0)
     deadline = time.monotonic() + 5
-    while not _waiting(sqs, dead_letters):
+    while not sum(queues.counts(sqs, dead_letters)):
         if time.monotonic() > deadline:
             raise Wrong(f"a message that failed {tries} times did not arrive in 'orders-dlq'")
         sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
