@@ -167,7 +167,7 @@ async def post(session, url, data, headers, connection):
         with suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
                 unread = ANSWER_LIMIT
-                while unread > 0 and (chunk := await response.content.read(unread)):
+                while chunk := await response.content.read(unread):
                     unread -= len(chunk)
         return response.status
 
