@@ -1,0 +1,124 @@
+"""A CloudFormation template that a learner wrote: read, and looked at as CloudFormation would.
+
+template = read(text)                    # raises Wrong where CloudFormation would refuse it
+template.of_type("AWS::SQS::Queue")      # {"Queue": {...its properties...}}
+template.queue_of(properties["EventSourceArn"])     # "Queue", however the ARN is written
+
+What CloudFormation takes is known by cfn-lint, which needs no network.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from .calling import kind
+from .question import Wrong
+
+QUEUE = "AWS::SQS::Queue"
+CIRCLE = "E3004"  # cfn-lint's rule about resources that refer to each other
+
+
+@dataclass(frozen=True)
+class Template:
+    resources: dict
+    parameters: dict
+
+    def of_type(self, resource_type: str) -> dict[str, dict]:
+        """The properties of each resource of that type, by its logical id."""
+        return {
+            name: resource.get("Properties") or {}
+            for name, resource in self.resources.items()
+            if resource["Type"] == resource_type
+        }
+
+    def value(self, node: object) -> object:
+        """The value, and of a parameter its default."""
+        if isinstance(node, dict) and node.get("Ref") in self.parameters:
+            return self.parameters[node["Ref"]].get("Default")
+        return node
+
+    def number(self, properties: dict, name: str, default: int) -> int:
+        return int(self.value(properties.get(name, default)))
+
+    def queue_of(self, arn: object) -> str | None:
+        """The logical id of the queue that an ARN leads to; None for an ARN of none of this template's queues."""
+        if name := self.reference(arn):
+            return name
+        last = self.text(arn).rpartition(":")[2]
+        names = {self.text(properties.get("QueueName")): name for name, properties in self.of_type(QUEUE).items()}
+        return names.get(last) if last else None
+
+    def reference(self, arn: object) -> str | None:
+        """The logical id in `!GetAtt Queue.Arn`, or in a `!Sub` with it: from these CloudFormation knows the order."""
+        if isinstance(arn, dict) and "Fn::GetAtt" in arn:
+            target = arn["Fn::GetAtt"]
+            return target.partition(".")[0] if isinstance(target, str) else target[0]
+        found = re.fullmatch(r"\$\{(\w+)\.Arn\}", self.text(arn))
+        return found[1] if found else None
+
+    def text(self, node: object) -> str:
+        """What is written, with the defaults of parameters put in, and `${AWS::Region}` and the like left standing."""
+        node = self.value(node)
+        if isinstance(node, dict) and "Fn::Join" in node:
+            separator, parts = node["Fn::Join"]
+            return separator.join(self.text({"Fn::Sub": f"${{{p['Ref']}}}"} if _is_ref(p) else p) for p in parts)
+        if isinstance(node, dict) and "Fn::Sub" in node:
+            written = node["Fn::Sub"]
+            text, given = (written, {}) if isinstance(written, str) else written
+            known = {name: self.value({"Ref": name}) for name in self.parameters} | given
+            known |= {
+                name: p["QueueName"] for name, p in self.of_type(QUEUE).items() if f"${{{name}.QueueName}}" in text
+            }
+            return re.sub(r"\$\{(\w+)(?:\.QueueName)?\}", lambda found: str(known.get(found[1], found[0])), text)
+        return node if isinstance(node, str) else ""
+
+
+def _is_ref(node: object) -> bool:
+    return isinstance(node, dict) and "Ref" in node
+
+
+def read(text: object) -> Template:
+    """The template in `text`. Raises Wrong where it is none, or where cfn-lint finds an error in it."""
+    from cfnlint.decode import decode_str  # takes half a second
+
+    if not isinstance(text, str):
+        raise Wrong(f"a template is a text, and this is {kind(text)}")
+    template, problems = decode_str(text)
+    if problems:
+        raise Wrong(f"this is not YAML, line {problems[0].linenumber}: {_plain(problems[0].message)}")
+    if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
+        raise Wrong("there is no section 'Resources:' with the resources in it")
+    for name, resource in template["Resources"].items():
+        if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
+            raise Wrong(f"the resource {name} has no 'Type:'. Look at the spaces at the beginning of its lines")
+    errors = _errors(text)
+    circle = next((match for match in errors if match.rule.id == CIRCLE), None)
+    if circle:
+        raise Wrong(
+            "CloudFormation would refuse it: two resources refer to each other, so neither can be made first. Write "
+            "one of the two ARNs out, with !Sub, as infra/template.yaml does"
+        )
+    if errors:
+        first = min(errors, key=lambda match: match.linenumber)
+        raise Wrong(f"CloudFormation would refuse it, line {first.linenumber}: {_plain(first.message)}")
+    return Template(template["Resources"], template.get("Parameters") or {})
+
+
+def _errors(text: str) -> list:
+    """What CloudFormation would refuse, as cfn-lint's matches."""
+    from cfnlint.api import ManualArgs, lint
+
+    matches = lint(text, rules=_rules(), config=ManualArgs(regions=["us-east-1"]))
+    return [match for match in matches if match.rule.severity == "error"]
+
+
+@cache
+def _rules():
+    """cfn-lint's rules; to read them takes much longer than to apply them."""
+    from cfnlint.core import get_rules
+
+    return get_rules([], [], [])
+
+
+def _plain(message: str) -> str:
+    return message.strip().rstrip(".")
