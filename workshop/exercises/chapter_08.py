@@ -35,7 +35,7 @@ TOO_LARGE = "x" * 2 * 2**20  # twice the 1 MiB that a message may have
 
 @question(
     hints=[
-        "Look at what is in the record: print(repr(record['attributes']['ApproximateReceiveCount'])). It is a text.",
+        "A record has {'attributes': {'ApproximateReceiveCount': '2', ...}, ...}. What is 30 * '2' in Python?",
         "Doubling is a power of two: 2**0 is 1, 2**1 is 2, 2**2 is 4. The first delivery has the count 1.",
         "min(a, b) is the smaller one: min(..., 3600).",
     ],
