@@ -70,6 +70,7 @@ def _start(args) -> None:
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--SlidesExporter.template_name=workshop_slides",  # as jupyter nbconvert has it
             "--KernelSpecManager.allowed_kernelspecs=python3",
+            "--LanguageServerManager.autodetect=False",  # looking for them calls npm, which writes into the home folder
         ],
         folder=jupyter.FOLDER,
         env={**jupyter.environment(), "JUPYTER_TOKEN": token},
