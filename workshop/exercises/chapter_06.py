@@ -71,8 +71,8 @@ def q1(lab, images, payments):
     hints=[
         "First look at the good messages. Where they were posted once, the failures were told apart, or nobody read "
         "the list. The dead letters say which.",
-        "Two mappings repeat good messages because of the poison beside them. In one of them, the handler raised; in the "
-        "other, it returned something that Lambda could not read.",
+        "Two mappings repeat good messages because of the poison beside them. One handler raised, and the "
+        "other one returned something that Lambda could not read.",
         "No poison, no exception, and still everything twice: somebody else got the messages while the first worked.",
     ],
     why="Such counts are all that you see in production, and each of these mistakes has its own pattern.",
