@@ -14,6 +14,8 @@ import time
 
 import psutil
 
+from workshop.processes import has_ended
+
 LOOK_EVERY = 0.2  # seconds
 
 
@@ -27,8 +29,7 @@ def exit_with(parent_pid: int, parent_create_time: float | None = None) -> None:
         try:
             parent = psutil.Process(parent_pid)
             if parent_create_time is None or abs(parent.create_time() - parent_create_time) < 1:
-                # A zombie has ended, too: it only waits for its own parent to ask how.
-                while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+                while not has_ended(parent):
                     time.sleep(LOOK_EVERY)
         except psutil.NoSuchProcess:
             pass

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from .installation import WORK_FOLDER
-from .processes import end_family
+from .processes import end_family, has_ended
 
 RUNS_FOLDER = WORK_FOLDER / "runs"
 
@@ -45,7 +45,7 @@ def processes() -> list[LeftRunning]:
 def _runs(pid: int, create_time: float) -> bool:
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - create_time) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        return abs(process.create_time() - create_time) < 1 and not has_ended(process)
     except psutil.Error:
         return False
 
@@ -61,7 +61,7 @@ def stop(left: LeftRunning) -> None:
 
 def unused_run_folders() -> list[Path]:
     """The folders in `.workshop/runs` whose process (its pid begins the folder's name) has ended."""
-    if not RUNS_FOLDER.is_dir():
+    if not RUNS_FOLDER.is_dir() or RUNS_FOLDER.is_symlink():
         return []
     return [folder for folder in sorted(RUNS_FOLDER.iterdir()) if not _owner_runs(folder)]
 
@@ -70,6 +70,6 @@ def _owner_runs(folder: Path) -> bool:
     try:
         owner = psutil.Process(int(folder.name.split("-")[0]))
         # A process that is younger than the folder got the number later.
-        return owner.create_time() <= folder.stat().st_mtime and owner.status() != psutil.STATUS_ZOMBIE
+        return owner.create_time() <= folder.stat().st_mtime and not has_ended(owner)
     except (psutil.Error, ValueError, OSError):
         return False

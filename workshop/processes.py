@@ -130,11 +130,22 @@ def end_family(process: psutil.Process) -> None:
 
 def _end(processes: list[psutil.Process], how: Callable, timeout: float) -> list[psutil.Process]:
     """Returns those that run on."""
-    _, left = psutil.wait_procs(processes, timeout=0)
+    left = [process for process in processes if not has_ended(process)]
     for process in left:
         with suppress(psutil.NoSuchProcess):
             how(process)
-    return psutil.wait_procs(left, timeout=timeout)[1]
+    deadline = time.monotonic() + timeout
+    while (left := [process for process in left if not has_ended(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """A zombie has ended, too: it only waits for its own parent to ask how."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def free_port() -> int:

@@ -101,7 +101,9 @@ def _remove_files(everything: bool) -> None:
     for path in sorted(WORK_FOLDER.iterdir()) if WORK_FOLDER.exists() else []:
         if everything or path.name not in KEPT:
             _remove(path)
-    if everything and WORK_FOLDER.exists():
+    if everything and WORK_FOLDER.is_symlink():
+        WORK_FOLDER.unlink()
+    elif everything and WORK_FOLDER.exists():
         WORK_FOLDER.rmdir()
 
 
