@@ -323,7 +323,7 @@ def test_q4_takes_any_identity_that_travels_inside(outcome, answer):
         (splits(lambda record, app: record["receiptHandle"]), marked, "the parts have different keys"),
         (splits(), body_is_the_key, "two originals that say the same have the same key"),
         (splits(lambda record, app: app["endpoint"]), marked, "two originals that say the same have the same key"),
-        (splits(), random_key, "it was another one the second time"),
+        (splits(), random_key, "key was another one the second time"),
         (splits(), lambda record: json.loads(record["body"])["from"], "raised KeyError"),
         (splits(), knows_split_alone, "the key of a message that was never split"),
         (splits(), lambda record: json.loads(record["body"]).get("from"), "idempotency_key returned None"),
