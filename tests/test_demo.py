@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from workshop import leftovers
-from workshop.demo import THUMBNAILS, keep
+from workshop.demo.show import THUMBNAILS, keep
 from workshop.settings import SettingsError, load
 
 pytest_plugins = ["django_site_fixtures"]
@@ -289,7 +289,7 @@ def test_a_thumbnail_that_was_kept_replaces_one_of_an_earlier_demo_but_none_of_t
     ],
 )
 def test_a_dead_letter_is_shown_without_its_keys(django_site, body, shown):
-    from workshop.breakage import without_keys
+    from workshop.demo.breakage import without_keys
 
     assert shown in without_keys(body)
     assert "s3cret" not in without_keys(body)

@@ -42,7 +42,7 @@ def run(args) -> int:
     import signal
     import sys
 
-    from workshop import demo
+    from workshop.demo.show import show
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # closes what was started
-    return demo.show(args.images, apps=args.apps, mode=args.mode)
+    return show(args.images, apps=args.apps, mode=args.mode)

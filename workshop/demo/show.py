@@ -20,10 +20,10 @@ from django.db import DatabaseError
 from PIL import Image as Pillow
 from pyngrok.exception import PyngrokError
 
-from . import aws_account, installation, settings, tunnel
-from .lab import MAX_RECEIVE_COUNT, RECEIVER_PATH, VISIBILITY_TIMEOUT, Lab, LabError
-from .picture import picture_file
-from .processes import ProcessFailed
+from .. import aws_account, installation, settings, tunnel
+from ..lab import MAX_RECEIVE_COUNT, RECEIVER_PATH, VISIBILITY_TIMEOUT, Lab, LabError
+from ..picture import picture_file
+from ..processes import ProcessFailed
 from .terminal import Screen
 
 if TYPE_CHECKING:

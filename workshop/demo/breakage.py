@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 import boto3
 
+from ..lab import MAX_RECEIVE_COUNT, RECEIVER_PATH
+from ..processes import free_port
 from .demonstration import Delivery, Demonstration, Travel
 from .events import FUNCTION, QUEUE, SENDER, Event
-from .lab import MAX_RECEIVE_COUNT, RECEIVER_PATH
-from .processes import free_port
 
 LONGEST = 60  # seconds that a broken message may take to the dead-letter queue
 

@@ -30,11 +30,11 @@ from workshop_django.gallery.models import Image
 from workshop_django.image_sync.models import ReceivedMessage
 from workshop_django.sqs.models import OutboxMessage
 
-from .event_source_mapping import EventSourceMapping
+from ..event_source_mapping import EventSourceMapping
+from ..invocation import Invocation
+from ..lab import FUNCTION_TIMEOUT, RECEIVER_PATH, Lab
+from ..receivers import ExtraReceiver
 from .events import FUNCTION, QUEUE, RECEIVER, SENDER, Event
-from .invocation import Invocation
-from .lab import FUNCTION_TIMEOUT, RECEIVER_PATH, Lab
-from .receivers import ExtraReceiver
 
 LOCAL_WAIT = FUNCTION_TIMEOUT + 10  # seconds: the function reports before its timeout, whatever happens
 REAL_WAIT = 90  # seconds: a cold function on AWS, and a first delivery that may be tried again
