@@ -246,6 +246,29 @@ def remembers_by_itself(model, transaction, taken, key, image, work, known=set()
     return True
 
 
+def works_twice(model, transaction, taken, key, image, work):
+    work()
+    return writes_the_row_first(model, transaction, taken, key, image, work)
+
+
+def returns_nothing_new(model, transaction, taken, key, image, work):
+    return None if gets_or_creates(model, transaction, taken, key, image, work) else False
+
+
+def always_works(model, transaction, taken, key, image, work):
+    with transaction.atomic():
+        _, created = model.objects.get_or_create(idempotency_key=key, defaults={"image": image})
+        work()
+        return created
+
+
+def remembers_failures_too(model, transaction, taken, key, image, work, known=set()):  # noqa: B006
+    if key in known:
+        return False
+    known.add(key)
+    return gets_or_creates(model, transaction, taken, key, image, work)
+
+
 def remembers_and_writes(model, transaction, taken, key, image, work, known=set()):  # noqa: B006
     if key in known:
         return False
@@ -285,6 +308,10 @@ def test_q3_takes_any_receiver_that_works_once(outcome, model, process_once, ans
 @pytest.mark.parametrize(
     ("answer", "because"),
     [
+        (works_twice, "work was called 2 times for one delivery"),
+        (returns_nothing_new, "it returned None for a message that is new; it should return True"),
+        (always_works, "the same message came a second time, and work was called again"),
+        (remembers_failures_too, "work failed once, the message came again, and"),
         (stores_no_row, "there is no row with the key afterwards"),
         (remembers_by_itself, "there is no row with the key afterwards"),
         (raises_for_a_duplicate, "process_once raised IntegrityError: UNIQUE constraint failed"),
@@ -315,7 +342,7 @@ def data_of(body):
         return None
 
 
-def looks(hide=30, give_back=True, delete=False, value=data_of, key="MessageId", rounds=None):
+def looks(hide=30, give_back=True, delete=False, value=data_of, key="MessageId", rounds=None, limit=10):
     """An answer to question 4, with one thing changed."""
 
     def look(sqs, dead_letter_queue_url):
@@ -323,7 +350,7 @@ def looks(hide=30, give_back=True, delete=False, value=data_of, key="MessageId",
         asked = 0
         while asked != rounds and (
             messages := sqs.receive_message(
-                QueueUrl=dead_letter_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=hide, WaitTimeSeconds=0
+                QueueUrl=dead_letter_queue_url, MaxNumberOfMessages=limit, VisibilityTimeout=hide, WaitTimeSeconds=0
             ).get("Messages")
         ):
             asked += 1
@@ -386,6 +413,7 @@ def test_q4_takes_any_way_to_look_that_changes_nothing(outcome, answer):
         (looks(delete=True), "look raised ReceiptHandleIsInvalid"),
         (looks(delete=True, give_back=False), "some dead letters are gone: whoever looks must delete nothing"),
         (looks(rounds=1), "it returned 10 of 13 dead letters. An answer holds ten at most"),
+        (looks(rounds=1, limit=1), "it returned 1 of 13 dead letters; ask again until an answer is empty"),
         (looks(hide=0, rounds=5), "with VisibilityTimeout=0 the next answer may hold the same ten"),
         (looks(hide=0), "it asked the dead-letter queue for messages 32 times and did not end"),
         (looks(value=json.loads), "look raised JSONDecodeError"),
@@ -463,11 +491,41 @@ def collects_first(sqs, dead_letter_queue_url, queue_url, repair):
     return [sent, len(everything) - sent]
 
 
+def sends_twice(sqs, dead_letter_queue_url, queue_url, repair):
+    def repairs_and_sends(body):
+        repaired = repair(body)
+        if repaired and len(repaired) < 100:
+            sqs.send_message(QueueUrl=queue_url, MessageBody=repaired)
+        return repaired
+
+    return redrives()(sqs, dead_letter_queue_url, queue_url, repairs_and_sends)
+
+
+def gives_up_without_a_queue(sqs, dead_letter_queue_url, queue_url, repair):
+    try:
+        sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])
+    except sqs.exceptions.QueueDoesNotExist:
+        return 0, 0
+    return redrives()(sqs, dead_letter_queue_url, queue_url, repair)
+
+
+def clears_up_without_a_queue(sqs, dead_letter_queue_url, queue_url, repair):
+    result = gives_up_without_a_queue(sqs, dead_letter_queue_url, queue_url, repair)
+    if result == (0, 0):
+        sqs.purge_queue(QueueUrl=dead_letter_queue_url)
+    return result
+
+
+def stops_without_a_queue(sqs, dead_letter_queue_url, queue_url, repair):
+    sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])
+    return redrives()(sqs, dead_letter_queue_url, queue_url, repair)
+
+
 def returns_nothing(sqs, dead_letter_queue_url, queue_url, repair):
     redrives()(sqs, dead_letter_queue_url, queue_url, repair)
 
 
-@pytest.mark.parametrize("answer", [redrives(), collects_first])
+@pytest.mark.parametrize("answer", [redrives(), collects_first, stops_without_a_queue])
 def test_q5_takes_any_redrive_that_loses_nothing(outcome, answer):
     assert outcome(5, answer)[0] == "right"
 
@@ -487,6 +545,10 @@ def test_q5_takes_any_redrive_that_loses_nothing(outcome, answer):
         (redrives(attributes=False), "a message had a message attribute, and it arrived without it"),
         (redrives(rounds=1), "An answer holds ten messages at most"),
         (redrives(hide=0), "it asked the dead-letter queue for messages 32 times and did not end"),
+        (redrives(hide=0, rounds=4), "repair was called twice for a message; one that stays comes again at once"),
+        (sends_twice, "some messages were sent twice"),
+        (gives_up_without_a_queue, "the queue was not there, 2 messages stayed, and it returned (0, 0)"),
+        (clears_up_without_a_queue, "the queue was not there, so nothing could be sent, and 2 of 2 dead letters are"),
         (redrives(whole=True), "repair got the whole message; give it the Body"),
         (redrives(body="as it was"), "a message was sent as it was; send what repair returned"),
         (returns_nothing, "it returned None; 11 messages were sent and 3 left, so (11, 3) was expected"),

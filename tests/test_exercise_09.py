@@ -139,10 +139,13 @@ def test_q2_takes_any_order_that_loses_nothing_and_ends_the_old_key(outcome, ste
 @pytest.mark.parametrize(
     ("steps", "because"),
     [
-        ("snw", "after step 1 a message is answered 401. A sender uses the new key, and the receiver does not know it"),
+        (
+            "snw",
+            "after step 1, sender.use, a message is answered 401. A sender uses the new key, and the receiver does",
+        ),
         (
             "nsw",
-            "after step 1 a message is answered 401. The receiver does not take the old key any more, and a sender",
+            "after step 1, receiver.restart, a message is answered 401. The receiver does not take the old key any",
         ),
         ("bsn", "wait for such messages"),
         ("bwsn", "has waited in the queue or among the dead letters"),
@@ -150,12 +153,12 @@ def test_q2_takes_any_order_that_loses_nothing_and_ends_the_old_key(outcome, ste
         ("bs", "the old key is still valid at the end"),
         (
             "b1wn",
-            "after step 4 a message is answered 401. The receiver does not take the old key any more, and a sender",
+            "after step 4, receiver.restart, a message is answered 401. The receiver does not take the old key any",
         ),
         ("b1w", "2 of 3 senders do not use the new key at the end"),
-        ("bswnr", "after step 7 a message is answered 401"),
+        ("bswnr", "after step 7, sender.use, a message is answered 401"),
         ("tswn", "APP_KEY_FALLBACKS is one text, and each letter of it would be a key"),
-        ("fswn", "after step 1 a message is answered 401"),
+        ("fswn", "after step 1, receiver.restart, a message is answered 401"),
         ("", "it changed nothing"),
     ],
 )
@@ -421,7 +424,11 @@ def test_q4_takes_any_way_to_allow_the_hosts_of_the_list_alone(outcome, answer):
         (allows(letters=".+"), "some libraries read a backslash as a slash, and go to evil.example"),
         (allows(lower=str), "with the pattern Django.Example.COM, https://django.example.com is refused"),
         (allows(catch=KeyError), "for 'https://[' it raised ValueError: Invalid IPv6 URL; what cannot be read"),
-        (allows(match=lambda host, pattern: not pattern or fnmatchcase(host, pattern)), "with the patterns [''], an"),
+        (
+            allows(match=lambda host, pattern: not pattern or fnmatchcase(host, pattern)),
+            "with the patterns [''], https://evil.example/ is",
+        ),
+        (lambda endpoint, patterns: endpoint is None or allows()(endpoint, patterns), "None is allowed, and it is no"),
         (lambda endpoint, patterns: True, "https://evil.example/ is allowed"),
         (lambda endpoint, patterns: False, "https://django.example.com/api/v1/image-processing-sync is refused"),
     ],
@@ -487,6 +494,18 @@ def asks_afterwards(endpoint, data, key, is_allowed, timeout):
     return result if is_allowed(endpoint) else "not allowed"
 
 
+def asks_about_the_host(endpoint, data, key, is_allowed, timeout):
+    host = urlsplit(endpoint).hostname
+    return posts()(endpoint, data, key, lambda _: is_allowed(host), timeout)
+
+
+def returns_the_status(endpoint, data, key, is_allowed, timeout):
+    return posts(success=lambda answer: True)(endpoint, data, key, is_allowed, timeout) or 200
+
+
+NOT_TIMEOUTS = (httpx.ConnectError, httpx.ProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError)
+
+
 @pytest.mark.parametrize(
     "answer", [posts(), with_requests, posts(header=lambda key: {"authorization": "Token " + key.strip()})]
 )
@@ -499,7 +518,7 @@ def test_q5_takes_any_post_that_keeps_the_rules(outcome, answer):
     [
         (posts(ask=False), "is_allowed said no, and the request was sent all the same"),
         (asks_afterwards, "is_allowed said no, and the request was sent all the same"),
-        (posts(no=None), "is_allowed said no, and it returned None; return a text that says why"),
+        (posts(no=None), "is_allowed said no, and it returned None, which means success"),
         (posts(follow_redirects=True), "it follows a redirect: whoever answers decides"),
         (posts(send=requests.post, success=lambda answer: answer.ok), "it follows a redirect"),
         (posts(success=lambda answer: True), "the server answered 503, and it returned None, which means success"),
@@ -522,6 +541,19 @@ def test_q5_takes_any_post_that_keeps_the_rules(outcome, answer):
         (prints_the_key, "the key is in what it logs or prints"),
         (posts(header=lambda key: {"Authorization": f"Bearer {key}"}), "the header Authorization that arrived is not"),
         (posts(header=lambda key: {}), "the header Authorization that arrived is not"),
+        (asks_about_the_host, "is_allowed was not called with the endpoint"),
+        (returns_the_status, "the server answered 200, and it returned 200; return None for a success"),
+        (posts(why=lambda error: error), "and it returned ConnectError("),
+        (posts(catch=NOT_TIMEOUTS), "the server never answers, and it raised ReadTimeout"),
+        (
+            posts(why=lambda error: None if isinstance(error, httpx.TimeoutException) else "failed"),
+            "the server never answers, and it returned None",
+        ),
+        (
+            posts(send=lambda url, json, **rest: httpx.post(url, json={"data": json}, **rest)),
+            "the body that arrived is {",
+        ),
+        (posts(send=lambda url, json, **rest: httpx.post(url, data=json, **rest)), "the body that arrived is not JSON"),
         (posts(send=httpx.put), "it sent a PUT, and a POST was expected"),
         (posts(patient=True), "the timeout was 0.2 seconds, and it still waits after 2"),
         (posts(why=lambda error: None), "nobody listens at the endpoint, and it returned None, which means success"),

@@ -196,8 +196,6 @@ def q3(lab, process_once):
                 f"work itself met an IntegrityError, and it returned {outcome!r}: a failure is taken for a duplicate, "
                 "and the message is lost. Catch IntegrityError around the row alone, or look whether the key is there"
             )
-        if rows(third):
-            raise Wrong("work itself met an IntegrityError, and the row with the key is still there")
 
 
 @question(
@@ -311,7 +309,7 @@ def q5(lab, redrive):
     if missing := [body for body in went if f"{body}, repaired" not in texts]:
         raise Wrong(
             f"{len(missing)} of 11 good messages were not sent. An answer holds ten messages at most, and one that "
-            "stays must not keep others back"
+            "stays must not keep others back. An exception of your own code may be caught, too: print what you catch"
         )
     if left > 3:
         raise Wrong(f"{left - 3} messages were sent and not deleted: the next redrive sends them again")
@@ -430,7 +428,7 @@ def _two_at_once(process_once, image) -> None:
             known_early = ReceivedMessage.objects.filter(idempotency_key=key).exists()
             second = attempt(process_once, key, image, work)
             second_ended.set()
-            first = running.result()
+            running.result()
         if known_early:
             raise Wrong(
                 "while work still goes on, others can already see the row: a second delivery would be told that all "
@@ -442,16 +440,12 @@ def _two_at_once(process_once, image) -> None:
                 "two deliveries of one message came at the same moment, and both worked. Both looked before either of "
                 "them had noted the key"
             )
-        if not first_fails and isinstance(first, Raised):
-            raise Wrong(f"a second delivery came while the first was at work, and the first raised {first}")
         if first_fails and second is False:
             raise Wrong(
                 "a second delivery came while the first was at work, and was told that all is done. Then the first "
                 "one failed: nothing was done, and the message is deleted. The second one must wait until it is known "
                 "how the first one ends, as a unique key in a transaction makes it do"
             )
-        if first_fails and second is True and not done:
-            raise Wrong("the first delivery failed, a second one returned True, and nothing was done")
 
 
 def _require_nothing_lost_without_a_queue(sqs, redrive) -> None:
