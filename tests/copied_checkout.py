@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workshop.settings import CHECKOUT
+from workshop.folders import CHECKOUT
 
 # A command for tests, in place of one that has the same name: it says where it runs.
 STUB = '''"""A command for tests."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from workshop.folders import WORK_FOLDER
 from workshop.processes import free_port
-from workshop.settings import WORK_FOLDER
 
 VERSION = "1.9.2"  # the last that runs on Node 20
 

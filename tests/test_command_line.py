@@ -18,8 +18,8 @@ import workshop
 from workshop import __main__ as main_module
 from workshop import commands
 from workshop.commands import PROGRAM, main
+from workshop.folders import CHECKOUT
 from workshop.processes import free_port
-from workshop.settings import CHECKOUT
 
 
 def run(*arguments, python=sys.executable, flags=(), **variables):

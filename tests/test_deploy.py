@@ -14,9 +14,10 @@ from aws_cli import find_aws_cli
 from workshop import aws_account, env_file
 from workshop.aws_account import AwsError, identify, use_real
 from workshop.deployment import TAG, WHAT_IT_COSTS, DeploymentError, deploy, destroy, sender_policy, waiting_messages
+from workshop.folders import CHECKOUT
 from workshop.local_aws import LocalAws
 from workshop.packaging import Package, package_installed
-from workshop.settings import CHECKOUT, Settings
+from workshop.settings import Settings
 
 AWS_CLI = find_aws_cli()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from workshop.settings import CHECKOUT
+from workshop.folders import CHECKOUT
 
 
 @dataclass

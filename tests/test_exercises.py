@@ -11,7 +11,7 @@ from workshop.exercises import Exercise, notebook
 from workshop.exercises.calling import attempt, call, call_handler, failures, record
 from workshop.exercises.question import NotAttempted, Question, Wrong, question
 from workshop.exercises.unchanged import unchanged
-from workshop.settings import CHECKOUT
+from workshop.folders import CHECKOUT
 
 CHAPTERS = notebook.chapters()
 

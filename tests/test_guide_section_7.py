@@ -24,8 +24,8 @@ from aws_cli import find_aws_cli
 from django_site import picture
 from PIL import Image as Pillow
 
+from workshop.folders import CHECKOUT
 from workshop.processes import free_port
-from workshop.settings import CHECKOUT
 
 AWS_CLI = find_aws_cli()
 TIMEOUT = 30  # seconds that one step may take on a slow machine

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from workshop.exercises import notebook
-from workshop.settings import CHECKOUT
+from workshop.folders import CHECKOUT
 
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 PRODUCT = [CHECKOUT / "lambda_function.py", *sorted((CHECKOUT / "workshop_django").rglob("*.py"))]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from workshop.exercises.progress import Done, Progress
-from workshop.settings import CHECKOUT
+from workshop.folders import CHECKOUT
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from workshop.settings import CHECKOUT
+from workshop.folders import CHECKOUT
 
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 

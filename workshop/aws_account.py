@@ -18,8 +18,9 @@ import psutil
 from botocore import exceptions
 from botocore.config import Config
 
+from .folders import RUNS_FOLDER
 from .local_aws import REGION
-from .settings import RUNS_FOLDER, Settings
+from .settings import Settings
 
 TIMEOUTS = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
 

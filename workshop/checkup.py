@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from . import environment, installation, jupyter
 from .commands import PROGRAM
-from .installation import CHECKOUT, WORK_FOLDER
+from .folders import CHECKOUT, WORK_FOLDER
 
 NEWEST_TRIED = (3, 13)  # of Python: requirements.txt is locked for 3.11 to 3.13
 SPACE_TO_RUN = 100  # megabytes that a lab with some uploads may take

@@ -20,8 +20,8 @@ from botocore.exceptions import ClientError
 
 from .aws_account import Account, AwsError, explain, explained
 from .env_file import block_owner, remove_block, write_block
+from .folders import CHECKOUT
 from .packaging import Package
-from .settings import CHECKOUT
 
 TEMPLATE = CHECKOUT / "infra" / "template.yaml"
 SENDER_POLICY = CHECKOUT / "infra" / "sender-policy.json"

@@ -22,7 +22,8 @@ from urllib.request import url2pathname
 
 from . import installation
 from .__main__ import OLDEST
-from .installation import CHECKOUT, REQUIREMENTS, say
+from .folders import CHECKOUT
+from .installation import REQUIREMENTS, say
 
 VENV = CHECKOUT / ".venv"
 STAMP = VENV / "made-by-workshop.json"  # its presence is the permission to delete .venv

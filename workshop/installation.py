@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-WORK_FOLDER = CHECKOUT / ".workshop"  # everything that the kit creates besides .venv
+from .folders import CHECKOUT, WORK_FOLDER
+
 REQUIREMENTS = CHECKOUT / "requirements.txt"
 LOG = WORK_FOLDER / "install.log"
 DISK_SPACE = 700  # megabytes: .venv takes 500 on Linux, and the download needs room

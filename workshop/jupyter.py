@@ -7,7 +7,7 @@ jupyter.trust_notebooks()    # so that the saved pictures of the workshop's own 
 
 import json
 
-from .installation import CHECKOUT, WORK_FOLDER
+from .folders import CHECKOUT, WORK_FOLDER
 
 FOLDER = WORK_FOLDER / "jupyter"
 DATA_FOLDER = FOLDER / "data"

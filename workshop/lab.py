@@ -30,6 +30,7 @@ from pyngrok import ngrok
 
 from . import settings, tunnel
 from .django_server import DjangoServer
+from .folders import RUNS_FOLDER
 from .local_aws import ACCOUNT_ID, REGION, LocalAws
 from .processes import ProcessFailed, free_port, is_free
 
@@ -65,12 +66,12 @@ class LabError(RuntimeError):
 @cache
 def run_folder() -> Path:
     """This process's own folder under `.workshop/runs`, removed when the process ends."""
-    folder = settings.RUNS_FOLDER / f"{os.getpid()}-{secrets.token_hex(4)}"
+    folder = RUNS_FOLDER / f"{os.getpid()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise LabError(
-            f"The workshop cannot write to {settings.RUNS_FOLDER} ({error.strerror}). "
+            f"The workshop cannot write to {RUNS_FOLDER} ({error.strerror}). "
             "Move the checkout to a folder that you may write to, or free some disk space."
         ) from error
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from .installation import WORK_FOLDER
+from .folders import RUNS_FOLDER, WORK_FOLDER
 from .processes import end_family, has_ended
-
-RUNS_FOLDER = WORK_FOLDER / "runs"
 
 
 @dataclass(frozen=True)

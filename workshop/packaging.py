@@ -23,7 +23,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from .settings import CHECKOUT, WORK_FOLDER
+from .folders import CHECKOUT, WORK_FOLDER
 
 LAMBDA_FUNCTION = CHECKOUT / "lambda_function.py"
 REQUIREMENTS = CHECKOUT / "requirements.txt"

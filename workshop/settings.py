@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-WORK_FOLDER = CHECKOUT / ".workshop"  # everything the kit creates; git ignores it
-RUNS_FOLDER = WORK_FOLDER / "runs"
+from .folders import CHECKOUT
 
 
 class SettingsError(ValueError):

@@ -10,9 +10,9 @@ import secrets
 import shlex
 import sys
 
+from .folders import CHECKOUT, WORK_FOLDER
 from .lab import RECEIVER_PATH
 from .local_aws import REGION
-from .settings import CHECKOUT, WORK_FOLDER
 
 DJANGO_URL = "http://127.0.0.1:8000"
 DJANGO_LOG = WORK_FOLDER / "django.log"

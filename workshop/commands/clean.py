@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from workshop import environment, installation
-from workshop.installation import WORK_FOLDER
+from workshop.folders import WORK_FOLDER
 
 HELP = "stops what was left running and removes what was created"
 PACKAGES = "not needed"  # it removes them; to look at processes it asks the Python in .venv

@@ -5,6 +5,8 @@ starts, runs the function on, and keeps until Ctrl-C. With --aws it works on you
 which one it is, what will be created and what that costs, and after a yes from you.
 """
 
+from workshop.folders import CHECKOUT
+
 HELP = "brings the pipeline up, locally or with --aws on your account"
 
 
@@ -65,7 +67,7 @@ def _deploy_to_aws(args) -> None:
         endpoint_allowlist=allowlist,
         stack_name=args.stack_name,
         parameters=_parameters(args),
-        env_file=settings.CHECKOUT / ".env",
+        env_file=CHECKOUT / ".env",
     )
     print(f"Django's IAM user needs infra/sender-policy.json, for account {account.id} and {account.region}.")
     print(f"Watch what the function logs with: aws logs tail /aws/lambda/{args.function_name} --follow")
@@ -101,7 +103,6 @@ def _deploy_locally(args) -> None:
 
 def _deploy_at(account, args, chosen):
     """Returns the zip that was deployed, and the Deployment."""
-    from workshop import settings
     from workshop.deployment import deploy
     from workshop.packaging import package, package_installed
 
@@ -113,7 +114,7 @@ def _deploy_at(account, args, chosen):
         endpoint_allowlist=_allowlist(args, chosen, default="127.0.0.1,localhost"),
         stack_name=args.stack_name,
         parameters=_parameters(args),
-        env_file=settings.CHECKOUT / ".env",
+        env_file=CHECKOUT / ".env",
         poll_interval=0.2,
     )
     return made, deployment
@@ -124,7 +125,6 @@ def _keep_local_aws(args, chosen) -> None:
     import signal
     import threading
 
-    from workshop import settings
     from workshop.aws_account import use_local
     from workshop.deployment import destroy
     from workshop.event_source_mapping import EventSourceMapping
@@ -155,7 +155,7 @@ def _keep_local_aws(args, chosen) -> None:
             while True:
                 threading.Event().wait(3600)  # with a timeout, or Ctrl-C would not arrive on Windows
     finally:
-        destroy(account, stack_name=args.stack_name, env_file=settings.CHECKOUT / ".env", say=lambda text: None)
+        destroy(account, stack_name=args.stack_name, env_file=CHECKOUT / ".env", say=lambda text: None)
         aws.stop()
 
 

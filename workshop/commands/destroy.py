@@ -3,6 +3,8 @@
 With --aws it works on your own account, after showing which one and how many messages would be lost.
 """
 
+from workshop.folders import CHECKOUT
+
 HELP = "takes down what deploy brought up"
 
 
@@ -18,7 +20,7 @@ def run(args) -> None:
     from workshop.deployment import destroy, has_stack, waiting_messages
     from workshop.settings import SettingsError
 
-    env_file = settings.CHECKOUT / ".env"
+    env_file = CHECKOUT / ".env"
     try:
         chosen = settings.load()
         if args.aws:

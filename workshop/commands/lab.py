@@ -7,7 +7,7 @@ neither used nor changed.
 import os
 import sys
 
-from workshop.installation import CHECKOUT
+from workshop.folders import CHECKOUT
 
 HELP = "opens the first chapter in JupyterLab, in your browser"
 

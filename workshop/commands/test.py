@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from workshop import jupyter
-from workshop.installation import CHECKOUT
+from workshop.folders import CHECKOUT
 
 HELP = "runs every test and every notebook"
 PASSES_ON = True

@@ -21,6 +21,7 @@ from PIL import Image as Pillow
 from pyngrok.exception import PyngrokError
 
 from .. import aws_account, installation, settings, tunnel
+from ..folders import WORK_FOLDER
 from ..lab import MAX_RECEIVE_COUNT, RECEIVER_PATH, VISIBILITY_TIMEOUT, Lab, LabError
 from ..picture import picture_file
 from ..processes import ProcessFailed
@@ -29,7 +30,7 @@ from .terminal import Screen
 if TYPE_CHECKING:
     from .demonstration import Demonstration, Travel
 
-THUMBNAILS = settings.WORK_FOLDER / "thumbnails"
+THUMBNAILS = WORK_FOLDER / "thumbnails"
 RETRY_SECONDS = 1  # the visibility timeout where a message is broken on purpose, so that nobody waits long
 OTHERS = 2  # pictures that are drawn beside the broken message, if no images are given
 LONGEST_NAME = 120  # bytes of a thumbnail's name: file systems take 255

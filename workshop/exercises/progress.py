@@ -15,7 +15,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..installation import WORK_FOLDER, lock
+from ..folders import WORK_FOLDER
+from ..installation import lock
 
 VERSION = 1
 FILE = WORK_FOLDER / "progress.json"
