@@ -54,7 +54,8 @@ def take_all(sqs, url: str) -> list[dict]:
     taken = []
     while counts(sqs, url)[0]:
         answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=MAX_BATCH, MessageAttributeNames=["All"])
-        for message in answer.get("Messages", []):
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            taken.append(message)
+        if messages := answer.get("Messages", []):
+            entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(messages)]
+            sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+            taken += messages
     return taken
