@@ -22,9 +22,10 @@ from jupyter_client.manager import start_new_kernel
 from lambda_function import lambda_handler
 from workshop import EventSourceMapping, Lab
 from workshop import lab as lab_module
+from workshop.folders import CHECKOUT
 from workshop.lab import QUEUE_NAME, LabError, run_folder
 from workshop.local_aws import LocalAws
-from workshop.settings import CHECKOUT, SettingsError
+from workshop.settings import SettingsError
 
 
 @pytest.fixture(autouse=True)
@@ -210,28 +211,40 @@ def test_ten_images_saved_while_sqs_is_away_are_delivered_once_each_after_one_re
     assert len({row.thumbnail.name for row in received}) == 10
 
 
+@pytest.fixture(scope="module")
+def another_server_of_moto(tmp_path_factory):
+    aws = LocalAws(tmp_path_factory.mktemp("another"))
+    aws.start()
+    yield aws.endpoint_url
+    aws.stop()
+
+
+@pytest.fixture
+def another_aws(another_server_of_moto):
+    """The address of a local AWS that no lab started, empty."""
+    httpx.post(f"{another_server_of_moto}/moto-api/reset").raise_for_status()
+    return another_server_of_moto
+
+
 # One lab after another
 
 
 def test_a_second_lab_replaces_the_first_and_the_environment_is_put_back_in_the_end():
     before = dict(os.environ)
-    first = Lab(django=False, quiet=True)
-    second = Lab(expose=True, quiet=True)
-    assert not listens(first.endpoint_url)
-    assert listens(second.endpoint_url)
-    assert os.environ["AWS_ENDPOINT_URL"] == second.endpoint_url
-    with Lab(expose=True, quiet=True) as third:
+    first = Lab(expose=True, quiet=True)
+    save_image()
+    with Lab(expose=True, quiet=True) as second:
+        assert [listens(url) for url in (first.endpoint_url, first.django_url, first.public_url)] == [False] * 3
+        assert os.environ["AWS_ENDPOINT_URL"] == second.endpoint_url
         from workshop_django.gallery.models import Image
 
         assert Image.objects.count() == 0
         save_image()
-        assert waiting(boto3.client("sqs"), third.queue_url) == 1
-        assert not listens(second.django_url)
-        assert not listens(second.public_url)
-    assert [listens(url) for url in (third.endpoint_url, third.django_url, third.public_url)] == [False] * 3
+        assert waiting(boto3.client("sqs"), second.queue_url) == 1
+    assert [listens(url) for url in (second.endpoint_url, second.django_url, second.public_url)] == [False] * 3
     assert dict(os.environ) == before
-    third.close()
     second.close()
+    first.close()
     assert dict(os.environ) == before
 
 
@@ -241,7 +254,8 @@ def test_with_no_queue_and_no_django_it_is_an_empty_aws_alone():
         assert boto3.client("sqs").list_queues().get("QueueUrls", []) == []
 
 
-def test_the_queues_rules_can_be_chosen():
+def test_the_queues_rules_can_be_chosen(another_aws, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", another_aws)
     with Lab(django=False, visibility_timeout=2, max_receive_count=5, quiet=True) as lab:
         attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=lab.queue_url, AttributeNames=["All"])
     assert attributes["Attributes"]["VisibilityTimeout"] == "2"
@@ -286,20 +300,11 @@ def test_when_the_port_for_django_is_taken_meanwhile_it_takes_another(monkeypatc
 # Another server, or the real AWS
 
 
-@pytest.fixture
-def another_aws(tmp_path, monkeypatch):
-    """A local AWS of this test's own, with a client that leads to it."""
-    aws = LocalAws(tmp_path)
-    aws.start()
-    yield aws
-    aws.stop()
-
-
 @pytest.fixture(params=["moto", "fauxqs"])
 def another_server(request):
     """The address of an SQS server that is not the lab's."""
     if request.param == "moto":
-        yield request.getfixturevalue("another_aws").endpoint_url
+        yield request.getfixturevalue("another_aws")
     else:
         with fauxqs.running() as url:
             yield url
@@ -344,11 +349,12 @@ def test_a_server_that_is_no_sqs_server_is_a_sentence_that_names_the_variable(re
 @pytest.mark.parametrize(
     ("variable", "value"), [("WORKSHOP_AWS", "yes"), ("WORKSHOP_AWS", "rael"), ("AWS_ENDPOINT_URL", "localhost:4566")]
 )
-def test_a_malformed_choice_is_named_and_corrected_the_next_lab_opens(monkeypatch, variable, value):
+def test_a_malformed_choice_is_named_and_corrected_the_next_lab_opens(monkeypatch, another_aws, variable, value):
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=f"{variable} is '{value}'"):
         Lab(django=False)
-    monkeypatch.delenv(variable)
+    monkeypatch.setenv("WORKSHOP_AWS", "local")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", another_aws)
     with Lab(django=False, quiet=True) as lab:
         assert lab.queue_url
 
@@ -394,7 +400,7 @@ def real_account(real, another_aws):
     """The real AWS, played by a server: a boto3 client of the person's own."""
     real.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     real.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    real.setenv("AWS_ENDPOINT_URL", another_aws.endpoint_url)
+    real.setenv("AWS_ENDPOINT_URL", another_aws)
     return boto3.client("sqs")
 
 
@@ -439,13 +445,14 @@ def test_on_a_real_account_without_the_queue_nothing_is_created_but_a_sentence_s
 
 
 def test_credentials_that_boto3_found_before_are_not_used_in_the_lab_nor_the_labs_after_it(another_aws, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", another_aws)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
 
     def key():
         return boto3.client("sqs")._request_signer._credentials.access_key
 
     assert key() == "mine"
-    with Lab(queue=False, django=False, quiet=True):
+    with Lab(django=False, quiet=True):
         assert key() == "local"
     assert key() == "mine"
 
