@@ -4,6 +4,8 @@ This file needs nothing but the standard library, and no new syntax, because `py
 before the packages are installed, and even on a Python that is too old. The names below load on first use.
 """
 
+OLDEST = (3, 11)  # the oldest Python that will do
+
 _PUBLIC = {
     "EventSourceMapping": "event_source_mapping",
     "Lab": "lab",

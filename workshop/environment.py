@@ -20,8 +20,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from . import installation
-from .__main__ import OLDEST
+from . import OLDEST, installation
 from .folders import CHECKOUT
 from .installation import REQUIREMENTS, say
 
