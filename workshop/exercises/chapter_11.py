@@ -62,8 +62,8 @@ def q1(lab, template):
         )
     if not reports:
         raise Wrong(
-            "the timeout is right. But what the function returns is not read: one failed message of a batch, and it is "
-            "deleted with the others. The mapping must say that the function reports failures"
+            "what the function returns is not read (the timeout is right now): when one message of a batch fails, "
+            "it is deleted with the others. The mapping must say that the function reports failures"
         )
 
 
@@ -204,7 +204,7 @@ def q5(lab, fill_env):
 
 def _dead_letter_queue(found: Template, source: str) -> str:
     """The dead-letter queue that `source` leads to, in time and at its fifth delivery."""
-    policy = found.of_type(QUEUE)[source].get("RedrivePolicy")
+    policy = _entries(found.of_type(QUEUE)[source], "RedrivePolicy", "deadLetterTargetArn and maxReceiveCount")
     if not policy:
         raise Wrong("the queue 'resize' has no RedrivePolicy, so no message ever leaves it for the dead-letter queue")
     target = policy.get("deadLetterTargetArn")
@@ -229,13 +229,20 @@ def _dead_letter_queue(found: Template, source: str) -> str:
     return dead
 
 
+def _entries(properties: dict, name: str, entries: str) -> dict:
+    policy = properties.get(name) or {}
+    if not isinstance(policy, dict):
+        raise Wrong(f"{name} has two entries below it, {entries}, each on a line of its own")
+    return policy
+
+
 def _require_allowed(found: Template, source: str, dead: str) -> None:
     queues = found.of_type(QUEUE)
     if queues[source].get("RedriveAllowPolicy"):
         raise Wrong(
             "RedriveAllowPolicy is on 'resize'. It belongs to the dead-letter queue: that one says who may use it"
         )
-    policy = queues[dead].get("RedriveAllowPolicy")
+    policy = _entries(queues[dead], "RedriveAllowPolicy", "redrivePermission and sourceQueueArns")
     if not policy:
         raise Wrong(
             "the dead-letter queue has no RedriveAllowPolicy, so every queue of the account may use it for its own "
@@ -247,13 +254,18 @@ def _require_allowed(found: Template, source: str, dead: str) -> None:
     if permission != "byQueue":
         raise Wrong(f"redrivePermission is {permission}; only with byQueue does the list of queues count")
     arns = policy.get("sourceQueueArns") or []
-    allowed = {found.queue_of(arn) for arn in arns}
     if not arns:
         raise Wrong("byQueue needs the list sourceQueueArns, with the ARN of 'resize'")
+    if not isinstance(arns, list):
+        raise Wrong("sourceQueueArns is not a list: write the ARN on the next line, after a hyphen and a blank")
+    allowed = {found.queue_of(arn) for arn in arns}
     if dead in allowed:
         raise Wrong("sourceQueueArns names the dead-letter queue itself; it must name the queue that sends to it")
     if source not in allowed:
-        raise Wrong("the ARN in sourceQueueArns is not that of 'resize': an ARN ends with the queue's name")
+        raise Wrong(
+            "what stands in sourceQueueArns is not the ARN of 'resize'. It begins with arn, has partition, service, "
+            "region and account, and ends with the queue's name"
+        )
     if len(arns) > 1:
         raise Wrong(f"sourceQueueArns names {len(arns)} queues; only 'resize' may use this dead-letter queue")
     written = found.text(arns[0])

@@ -44,9 +44,9 @@ class Template:
         """The logical id of the queue that an ARN leads to; None for an ARN of none of this template's queues."""
         if name := self.reference(arn):
             return name
-        last = self.text(arn).rpartition(":")[2]
+        written, _, last = self.text(arn).rpartition(":")
         names = {self.text(properties.get("QueueName")): name for name, properties in self.of_type(QUEUE).items()}
-        return names.get(last) if last else None
+        return names.get(last) if last and written.startswith("arn:") else None
 
     def reference(self, arn: object) -> str | None:
         """The logical id in `!GetAtt Queue.Arn`, or in a `!Sub` with it: from these CloudFormation knows the order."""
@@ -121,4 +121,9 @@ def _rules():
 
 
 def _plain(message: str) -> str:
+    """cfn-lint's sentence, where it helps; said better, where it does not."""
+    if unknown := re.fullmatch(r"'(\w+)' is not one of \[.*'AWS::Region'.*\]", message):
+        return f"there is no parameter and no resource {unknown[1]!r} in this template"
+    if alone := re.fullmatch(r"'(\w+)' is longer than \d+", message):
+        return f"{alone[1]!r} stands there alone, and a list belongs there: [{alone[1]}]"
     return message.strip().rstrip(".")
