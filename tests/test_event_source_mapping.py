@@ -442,6 +442,19 @@ def test_it_waits_for_delayed_messages_too(sqs, make_queue):
     assert mapping.delivered == 1
 
 
+def test_until_empty_it_never_sleeps_in_a_receive_past_the_return_of_a_message(sqs, make_queue):
+    queue = make_queue(VisibilityTimeout="1")
+    sqs.send_message(QueueUrl=queue, MessageBody="a")
+    outcomes = iter([{"batchItemFailures": [{}]}, None])
+    mapping = EventSourceMapping(queue, lambda event, context: next(outcomes))
+    waits = []
+    mapping._sqs.meta.events.register(
+        "provide-client-params.sqs.ReceiveMessage", lambda params, **_: waits.append(params["WaitTimeSeconds"])
+    )
+    mapping.run_until_empty(timeout=20)
+    assert (mapping.failed, mapping.delivered, set(waits)) == (1, 1, {0})
+
+
 def test_the_largest_batch_that_aws_takes_is_taken():
     handler = print
     assert EventSourceMapping("http://127.0.0.1:1/q", handler, batch_size=10_000, maximum_batching_window=300)
