@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 
 def pytest_configure(config):
     """Set the environment that kernels and servers inherit. Python-dotenv leaves alone what is set here."""
@@ -30,3 +32,15 @@ def pytest_configure(config):
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     )
+
+
+def pytest_collection_modifyitems(items):
+    """On another SQS server, a few cells of the notebooks cannot hold: each says so, and why, in its metadata."""
+    if "AWS_ENDPOINT_URL" not in os.environ:
+        return
+    for item in items:
+        why = getattr(item, "cell", {}).get("metadata", {}).get("another_sqs_server", "")
+        if why.startswith("left out"):
+            item.add_marker(pytest.mark.skip(reason=why))
+        elif why.startswith("not compared"):
+            item.options["check"] = False
