@@ -37,8 +37,8 @@ MODULES = {
         import json, os, pathlib, sys, time
         seen = {"arguments": sys.argv[1:], "name": __name__, "input": sys.stdin.read(), "colour": os.environ["COLOUR"]}
         pathlib.Path(os.environ["OUT"]).write_text(json.dumps(seen))
-        print("out", flush=True)
-        print("err", file=sys.stderr, flush=True)
+        print("out")
+        print("err", file=sys.stderr)
         time.sleep(600)
     """,
     "fails": """
