@@ -411,13 +411,19 @@ def test_q5_takes_any_sender_that_loses_nothing_and_says_what_it_could_not_send(
     [
         (queue_sender(lazily=True), "more than one client was made"),
         (queue_sender(encode=json.dumps), "send takes a message with nan in it, which is not JSON"),
-        (queue_sender(encode=str), "20 messages were sent with send, and 20 arrived as they should"),
+        (
+            queue_sender(encode=str),
+            "what send sent is not the message as JSON: \"{'apps': [], 'data': {'image_id': 0}}\"",
+        ),
         (queue_sender(encode=partial(strict, default=str)), "send takes a message with a set in it"),
         (queue_sender(number=1), "send_many used 23 requests for 23 messages; three are enough"),
         (OneByOne, "send_many used 23 requests for 23 messages"),
         (queue_sender(number=23), "23 messages were in one request; SQS takes ten"),
         (queue_sender(most=10 * MIB), "three messages of 400,000 bytes were in one request"),
-        (queue_sender(stop=True), "number 3 has nan in it, and 0 arrived; the other 12 must be sent all the same"),
+        (
+            queue_sender(stop=True),
+            "number 3 has nan in it, and 0 arrived; the other 12 must be sent all the same. It raised",
+        ),
         (queue_sender(report=False), "number 3 has nan in it, and send_many returned as if all had been sent"),
         (queue_sender(parse="ignore"), "number 8 was refused by SQS, and send_many returned as if all"),
         (queue_sender(parse="raise"), "number 8 was refused by SQS, and 9 arrived; the other 12"),

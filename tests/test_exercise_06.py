@@ -47,6 +47,7 @@ def test_q1_takes_any_settings_that_aws_takes_and_that_lose_nothing(outcome, ima
         (without(IMAGES, "ScalingConfig"), PAYMENTS, "images: there is no brake any more"),
         (IMAGES | {"ScalingConfig": {"MaximumConcurrency": 1}}, PAYMENTS, "value: 1, valid min value: 2"),
         (IMAGES | {"ScalingConfig": {"MaximumConcurrency": 10}}, PAYMENTS, "images: 10 functions may run at once"),
+        (IMAGES | {"ReportBatchItemFailures": True}, PAYMENTS, "it is a text in the list FunctionResponseTypes"),
         (IMAGES | {"MaximumConcurrency": 2}, PAYMENTS, 'Unknown parameter in input: "MaximumConcurrency"'),
         (IMAGES | {"VisibilityTimeout": 180}, PAYMENTS, "the VisibilityTimeout belongs to the queue"),
         (IMAGES, PAYMENTS | {"BatchSize": 100}, "payments: AWS refuses a BatchSize of 100 for a FIFO queue"),
@@ -235,7 +236,7 @@ def test_q3_takes_any_function_with_lambdas_rules(outcome, answer):
 @pytest.mark.parametrize(
     ("answer", "because"),
     [
-        (trusts_the_list, "trusts_the_list raised TypeError"),
+        (trusts_the_list, "for the result null it raised TypeError"),
         (ignores_what_it_does_not_know, "it says that nothing stays in the queue; the key is wrong"),
         (takes_a_wrong_key_for_nothing, "it says that nothing stays in the queue; the key is wrong"),
         (takes_an_empty_id_for_nothing, "'' names no message, so all stay"),
@@ -310,6 +311,20 @@ def with_the_old_names_and_a_batch(sqs, queue_url, handler):
     return len(found)
 
 
+def returns_nothing_after_a_failure(sqs, queue_url, handler):
+    failed = []
+
+    def noted(event, context):
+        try:
+            return handler(event, context)
+        except Exception:
+            failed.append(event)
+            raise
+
+    received = polls()(sqs, queue_url, noted)
+    return 0 if failed else received
+
+
 def calls_it_for_nothing(sqs, queue_url, handler):
     handler({"Records": []}, None)
     return polls()(sqs, queue_url, handler)
@@ -340,6 +355,7 @@ def test_q4_takes_any_poller_that_deletes_what_did_not_fail(outcome, answer):
         (polls(catch=()), "the handler raised an exception, and so did poll_once"),
         (polls(on_error=lambda ids: set()), "the handler raised an exception, and then nothing stays"),
         (polls(returns=lambda messages: None), "it returned None; return how many were received, 0"),
+        (returns_nothing_after_a_failure, "three messages were received, and it returned 0"),
         (polls(returns=bool), "ten messages were received, and it returned True"),
         (polls(calls=2), "it called the handler 2 times"),
         (calls_it_for_nothing, "the queue was empty, and the handler was called"),

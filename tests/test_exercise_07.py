@@ -583,7 +583,7 @@ def test_q5_takes_any_relay_that_claims_and_loses_nothing(outcome, answer):
         ),
         (
             as_in_the_chapter_by_hand,
-            "while one relay was sending, another one was called, and both rows were sent twice",
+            "both rows were sent twice: one looked while the other was sending. Claim a row",
         ),
         (looks_then_claims, "between looking for rows and claiming them, there is a moment"),
         (compares_and_swaps(claim=timedelta(days=365)), "keeps its row for more than an hour"),

@@ -132,8 +132,10 @@ def q3(lab, what_stays):
     """what_stays(result, message_ids) -> the ids that stay in the queue, by Lambda's rules."""
     batch = ["one", "two", "three"]
     for result, stays, what in RESULTS:
-        found = call(what_stays, json.loads(json.dumps(result)), list(batch))
+        found = attempt(what_stays, json.loads(json.dumps(result)), list(batch))
         shown = f"for the result {json.dumps(result)}"
+        if isinstance(found, Raised):
+            raise Wrong(f"{shown} it raised {found}")
         if not isinstance(found, (set, frozenset, list, tuple)):
             raise Wrong(f"{shown} it returned {kind(found)}; it should return a set of message ids")
         if set(found) != stays:
@@ -236,11 +238,14 @@ def _require_settings(name: str, settings: object) -> None:
         raise Wrong(f"{name}: FunctionResponseTypes is one text; AWS wants a list of texts")
     if "VisibilityTimeout" in settings:
         raise Wrong(f"{name}: the VisibilityTimeout belongs to the queue, not to the mapping")
+    if SWITCH in settings:
+        raise Wrong(f"{name}: {SWITCH} is not the name of a setting; it is a text in the list FunctionResponseTypes")
     operation = boto3.client("lambda").meta.service_model.operation_model("CreateEventSourceMapping")
     try:
         validate_parameters({"FunctionName": "func_sqs_sync"} | settings, operation.input_shape)
     except ParamValidationError as error:
         reason = " ".join(str(error).split()).removeprefix("Parameter validation failed: ")
+        reason = reason.partition(", must be one of")[0]
         raise Wrong(f"{name}: boto3 refuses it: {reason}") from None
     unknown = set(settings.get("FunctionResponseTypes", [])) - {SWITCH}
     if unknown:
@@ -315,6 +320,8 @@ def _left_after(sqs, poll_once, handler) -> set[str]:
         if isinstance(outcome.error, _Poison):
             raise Wrong("the handler raised an exception, and so did poll_once; it ends the batch, not the poller")
         raise Wrong(f"poll_once raised {outcome}")
+    if outcome != len(_BODIES):
+        raise Wrong(f"three messages were received, and it returned {outcome!r}")
     left = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     return {message["Body"] for message in left}
 

@@ -394,7 +394,7 @@ def _relay_twice_at_once(relay, rows_of) -> None:
     _fill(rows_of, 1, 2)
     sends = _Sends(while_sending=other_relay)
     call(relay, sends)
-    sends.require_each_once("while one relay was sending, another one was called")
+    sends.require_each_once("one looked while the other was sending. Claim a row before you send it")
 
     for moment in range(1, 13):
         _fill(rows_of, 1, 2)
@@ -405,7 +405,7 @@ def _relay_twice_at_once(relay, rows_of) -> None:
         sends.require_each_once(
             "between looking for rows and claiming them, there is a moment in which another relay sees the same rows. "
             "Look and claim in one transaction, or claim with an update() whose filter asks again whether the row is "
-            "free. So"
+            "free"
         )
         if not statements.reached:
             break
@@ -465,8 +465,8 @@ class _Stage:
 @contextmanager
 def _stage() -> Iterator[_Stage]:
     """A queue of its own, an empty outbox, and no signal. Afterwards the database is as it was before."""
+    from django.conf import settings
     from django.db.models.signals import post_save
-    from django.test import override_settings
 
     from workshop_django.gallery.models import Image
     from workshop_django.gallery.signals import announce_new_image
@@ -478,10 +478,12 @@ def _stage() -> Iterator[_Stage]:
     rows = list(OutboxMessage.objects.values())
     before = set(Image.objects.values_list("pk", flat=True))
     OutboxMessage.objects.all().delete()
+    # Not with override_settings: it sends a signal at which SqSManager makes a new client, and that takes a while.
+    settings.SQS_QUEUE_URL, queue_url_before = queue_url, settings.SQS_QUEUE_URL
     try:
-        with override_settings(SQS_QUEUE_URL=queue_url):
-            yield _Stage(sqs, queue_url, before)
+        yield _Stage(sqs, queue_url, before)
     finally:
+        settings.SQS_QUEUE_URL = queue_url_before
         if connected:
             post_save.connect(announce_new_image, sender=Image)
         Image.objects.exclude(pk__in=before).delete()
@@ -580,14 +582,14 @@ class _Sends:
     def id_of(self, row) -> str:
         return f"id-of-{row.body['data']['image_id']}"
 
-    def require_each_once(self, when: str) -> None:
+    def require_each_once(self, twice_because: str) -> None:
         if self.trouble:
             raise self.trouble
         if twice := sorted({image for image in self.images if self.images.count(image) > 1}):
             count = "both rows were" if len(twice) > 1 else "a row was"
-            raise Wrong(f"{when}, and {count} sent twice; claim a row before you send it")
+            raise Wrong(f"two relays ran at once, and {count} sent twice: {twice_because}")
         if sorted(self.images) != [1, 2]:
-            raise Wrong(f"{when}, and a row was sent by neither")
+            raise Wrong("two relays ran at once, and a row was sent by neither")
 
 
 def _require_same_message_once(sends: _Sends, run: Callable) -> None:
