@@ -52,6 +52,8 @@ class LocalAws:
 
 def serve(port_file: Path, port: int) -> None:
     """Serve moto on 127.0.0.1 for ever; write the port it got (a free one for 0) into `port_file`."""
+    sys.modules["rfc3987_syntax"] = None  # jsonschema does without it, and CloudFormation need not wait for its grammar
+
     from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
