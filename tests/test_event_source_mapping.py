@@ -369,8 +369,12 @@ def test_stop_does_not_wait_for_the_batching_window(sqs, make_queue):
     queue = make_queue()
     sqs.send_message(QueueUrl=queue, MessageBody="a")
     mapping = EventSourceMapping(queue, lambda event, context: None, batch_size=100, maximum_batching_window=300)
-    with mapping:
-        until(lambda: counts(sqs, queue) == (0, 1))
+    mapping.start()
+    until(lambda: counts(sqs, queue) == (0, 1))
+    stopping = threading.Thread(target=mapping.stop, daemon=True)
+    stopping.start()
+    stopping.join(20)
+    assert not stopping.is_alive()
     assert mapping.delivered == 1
 
 
