@@ -16,15 +16,17 @@ from textwrap import dedent
 
 from IPython.display import Code, IFrame
 
-PARTS = {  # name -> title, subtitle, x position (pixels)
-    "sender": ("Django", "saves and sends", 20),
-    "queue": ("Amazon SQS", "keeps the message", 200),
-    "lambda": ("AWS Lambda", "posts it", 380),
-    "tunnel": ("ngrok", "reaches the laptop", 560),
-    "receiver": ("Django", "checks, processes", 740),
+PARTS = {  # name -> title, subtitle
+    "sender": ("Django", "saves and sends"),
+    "queue": ("Amazon SQS", "keeps the message"),
+    "lambda": ("AWS Lambda", "posts it"),
+    "tunnel": ("ngrok", "reaches the laptop"),
+    "receiver": ("Django", "checks, processes"),
 }
 DEAD_LETTERS = "dead letters"
-BOX_WIDTH, BOX_HEIGHT, BOX_TOP = 150, 58, 24
+MARGIN, GAP = 16, 26  # pixels, as all sizes here
+BOX_WIDTH, BOX_HEIGHT, BOX_TOP = 136, 58, 24
+WIDTH = 2 * MARGIN + len(PARTS) * BOX_WIDTH + (len(PARTS) - 1) * GAP  # fits beside JupyterLab's file browser
 
 
 class Picture:
@@ -76,23 +78,21 @@ def pipeline(*marked: str) -> Picture:
     if unknown := set(marked) - {*PARTS, DEAD_LETTERS}:
         raise ValueError(f"no part of the pipeline is called {', '.join(sorted(unknown))}")
     height = 190 if DEAD_LETTERS in marked else 106
-    words = [f"[{title}]" if part in marked else title for part, (title, _, _) in PARTS.items()]
+    words = [f"[{title}]" if part in marked else title for part, (title, _) in PARTS.items()]
     text = " --> ".join(words) + ("   SQS --> [dead-letter queue]" if DEAD_LETTERS in marked else "")
-    shapes = [_box(title, subtitle, x, BOX_TOP, part in marked) for part, (title, subtitle, x) in PARTS.items()]
-    shapes += [
-        _arrow(x + BOX_WIDTH + 2, BOX_TOP + BOX_HEIGHT / 2, x + 178, BOX_TOP + BOX_HEIGHT / 2)
-        for _, _, x in list(PARTS.values())[:-1]
-    ]
+    xs = {part: MARGIN + position * (BOX_WIDTH + GAP) for position, part in enumerate(PARTS)}
+    shapes = [_box(title, subtitle, xs[part], BOX_TOP, part in marked) for part, (title, subtitle) in PARTS.items()]
+    middle = BOX_TOP + BOX_HEIGHT / 2
+    shapes += [_arrow(x - GAP + 2, middle, x - 2, middle) for x in list(xs.values())[1:]]
     if DEAD_LETTERS in marked:
-        queue_x = PARTS["queue"][2]
-        shapes.append(_box("Dead-letter queue", "after too many tries", queue_x, 114, True))
-        shapes.append(_arrow(queue_x + BOX_WIDTH / 2, 84, queue_x + BOX_WIDTH / 2, 112))
+        shapes.append(_box("Dead letters", "after too many tries", xs["queue"], 114, True))
+        shapes.append(_arrow(xs["queue"] + BOX_WIDTH / 2, 84, xs["queue"] + BOX_WIDTH / 2, 112))
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 910 {height}" width="910" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         f'role="img" aria-label="{escape(text, quote=True)}" font-family="system-ui, sans-serif">'
         '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
         '<path d="M0,0 L8,4 L0,8 z" fill="#57606a"/></marker></defs>'
-        f'<rect width="910" height="{height}" rx="10" fill="#f6f8fa"/>{"".join(shapes)}</svg>'
+        f'<rect width="{WIDTH}" height="{height}" rx="10" fill="#f6f8fa"/>{"".join(shapes)}</svg>'
     )
     return Picture(svg, text)
 
