@@ -42,7 +42,7 @@ def test_a_marked_part_is_drawn_strong_and_named_in_brackets(part):
 def test_dead_letters_are_a_box_below_the_queue():
     picture = pipeline("queue", "dead letters")
     (title, box) = boxes(picture)[-1]
-    assert title == "Dead-letter queue"
+    assert title == "Dead letters"
     assert float(box.get("y")) > display.BOX_TOP + display.BOX_HEIGHT
     assert int(drawn(picture).get("height")) >= float(box.get("y")) + display.BOX_HEIGHT
     assert repr(picture).endswith("SQS --> [dead-letter queue]")
