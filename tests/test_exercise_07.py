@@ -72,6 +72,22 @@ def decorated_with_an_outbox(title, approve):
     return image
 
 
+def the_row_alone(title, approve):
+    with transaction.atomic():
+        image = images().create(title=title)
+        approve(image)
+        rows().create(body=announcement(image))
+    return image
+
+
+def a_row_and_a_message(title, approve):
+    """The row is never noted as sent."""
+    with transaction.atomic():
+        image = the_row_alone(title, approve)
+        send_later(image)
+    return image
+
+
 def behind_the_block(title, approve):
     image = saves_and(lambda image: None)(title, approve)
     send_now(image)
@@ -107,7 +123,8 @@ def returns_nothing(title, approve):
 
 
 @pytest.mark.parametrize(
-    "answer", [saves_and(send_later), on_commit, decorated_with_an_outbox, on_commit_behind_the_block]
+    "answer",
+    [saves_and(send_later), on_commit, decorated_with_an_outbox, the_row_alone, on_commit_behind_the_block],
 )
 def test_q1_takes_any_way_to_send_after_the_outermost_commit(outcome, answer):
     assert outcome(1, answer)[0] == "right"
@@ -125,6 +142,7 @@ def test_q1_takes_any_way_to_send_after_the_outermost_commit(outcome, answer):
         ),
         (saves_and(lambda image: None), "the image was saved, and no message arrived"),
         (saves_and(lambda image: [send_later(image), send_later(image)]), "and 2 messages arrived in the queue"),
+        (a_row_and_a_message, "a row of the outbox that was sent and has no sent_at is sent again"),
         (
             saves_and(lambda image: transaction.on_commit(partial(SqSManager.send, {"apps": [], "data": {}}))),
             "not the announcement of this image",
@@ -503,6 +521,18 @@ def as_in_the_chapter_by_hand(send):
     return count
 
 
+def claims_and_asks_again(send):
+    """After the claim, the queryset finds none of the rows."""
+    count = 0
+    with transaction.atomic():
+        found = waiting().order_by("id")
+        found.update(not_before=timezone.now() + MINUTE)
+    for row in found:
+        sent(row, send(row.body))
+        count += 1
+    return count
+
+
 def looks_then_claims(send):
     """Another relay may look between the two statements."""
     count = 0
@@ -559,7 +589,8 @@ def test_q5_takes_any_relay_that_claims_and_loses_nothing(outcome, answer):
 @pytest.mark.parametrize(
     ("answer", "because"),
     [
-        (lambda send: 0, "it called send for none of them"),
+        (lambda send: 0, "three rows wait, and it called send for none of them"),
+        (claims_and_asks_again, "make a list() of it before you claim"),
         (lambda send: None, "with nothing to send it returned None"),
         (compares_and_swaps(order="-id"), "it did not send the oldest first"),
         (only_the_first_two, "three rows wait, and it sent 2"),

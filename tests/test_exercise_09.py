@@ -75,6 +75,7 @@ def test_q1_takes_any_policy_that_allows_only_what_is_needed(outcome, answer):
         ({"Version": "2012-10-17", "Statement": [ALLOW_ALL, DENY_SOME]}, "sqs:PurgeQueue is allowed"),
         (policy(more=[{"Effect": "Deny", "Action": "sqs:*", "Resource": "*"}]), "sqs:SendMessage on image-processing-"),
         (policy(["SendMessage"]), "the action 'SendMessage' has no service; write sqs:SendMessage"),
+        (policy(["sqs:SendMessage", "sqs:get_queue_attributes"]), "underscores: sqs:GetQueueAttributes"),
         (policy(resource="http://127.0.0.1:5000/123456789012/image-processing-sync"), "IAM knows it by its ARN"),
         (policy(resource="image-processing-sync"), "the resource 'image-processing-sync' is no ARN"),
         (policy(version="2024-05-01"), "It is not your date but that of IAM's language"),
@@ -201,6 +202,18 @@ class OneExpression(Formatter):
         return re.sub("|".join(map(re.escape, self.keys)), "***", text) if self.keys else text
 
 
+class WithoutEscape(Formatter):
+    def hide(self, text):
+        return re.sub("|".join(self.keys), "***", text) if self.keys else text
+
+
+class WithoutAnyKey(Formatter):
+    """With no key at all, the expression is empty, and found between any two letters."""
+
+    def hide(self, text):
+        return re.sub("|".join(map(re.escape, self.keys)), "***", text)
+
+
 class EachPart(Formatter):
     """Makes its line out of the parts of the record."""
 
@@ -296,7 +309,9 @@ def test_q3_takes_any_formatter_that_hides_the_keys_everywhere(outcome, answer):
             MessageMustBeText,
             "is no text but an exception it raised AttributeError: 'ValueError' object has no attribute",
         ),
-        (EmptyKeyToo, "an empty text is found between any two letters"),
+        (EmptyKeyToo, "one of the keys is an empty text, as when no APP_KEY is set, and the line becomes"),
+        (WithoutAnyKey, "the only key is an empty text, as when no APP_KEY is set, and the line becomes '***I***N***"),
+        (WithoutEscape, "In a regular expression + means something else: re.escape(key)"),
         (InTheirOrder, "Replace the longer one first"),
         (ShortestFirst, "the rest of the longer key is still there"),
         (FirstKeyAlone, "a key in the message is still in the line"),
@@ -489,6 +504,14 @@ def prints_the_key(endpoint, data, key, is_allowed, timeout):
     return posts()(endpoint, data, key, is_allowed, timeout)
 
 
+def quotes_the_answer(endpoint, data, key, is_allowed, timeout):
+    found = []
+    result = posts(success=lambda answer: found.append(answer) or answer.is_success)(
+        endpoint, data, key, is_allowed, timeout
+    )
+    return f"{result}: {found[0].text}" if result and found else result
+
+
 def asks_afterwards(endpoint, data, key, is_allowed, timeout):
     result = posts(ask=False)(endpoint, data, key, is_allowed, timeout)
     return result if is_allowed(endpoint) else "not allowed"
@@ -537,6 +560,7 @@ def test_q5_takes_any_post_that_keeps_the_rules(outcome, answer):
             posts(why=str),
             "the key has a newline at its end, as one read from a file has, and the text that it returned",
         ),
+        (quotes_the_answer, "quotes the request's headers, and the text that it returned holds the key: what others"),
         (logs_the_error, "the key is in what it logs or prints"),
         (prints_the_key, "the key is in what it logs or prints"),
         (posts(header=lambda key: {"Authorization": f"Bearer {key}"}), "the header Authorization that arrived is not"),

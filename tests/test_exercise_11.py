@@ -66,7 +66,8 @@ def test_q1_takes_any_template_with_enough_time_and_a_report(outcome, changes):
         ([("Timeout: 180", "Timeout: 50000")], f"{REFUSED} 7: 50000 is greater than the maximum of 43200"),
         ([(REPORTS, "")], "The mapping must say that the function reports failures"),
         ([(REPORTS, ""), ("Size: 10", "Size: 1")], "each message then costs a call"),
-        ([(REPORTS, ""), ("Timeout: 30\n", "Timeout: 30\n" + REPORTS)], f"{REFUSED} 16: Additional properties"),
+        ([(REPORTS, ""), ("Timeout: 30\n", "Timeout: 30\n" + REPORTS)], f"{REFUSED} 16: this resource has no"),
+        ([(REPORTS, "      ReportBatchItemFailures: true\n")], "it is an entry of the list FunctionResponseTypes"),
         ([("[ReportBatchItemFailures]", "[ReportBatchItemFailure]")], f"{REFUSED} 25: 'ReportBatchItemFailure'"),
         ([("FunctionResponseTypes", "FunctionResponsTypes")], "Did you mean 'FunctionResponseTypes'"),
         ([("[ReportBatchItemFailures]", "ReportBatchItemFailures")], "a list belongs there: [ReportBatchItemFailures]"),
@@ -180,12 +181,32 @@ def watches(without=(), name="dead-letters-{queue}", **changes):
     return watch_dead_letters
 
 
+def a_list_of_metrics(cloudwatch, dead_letter_queue, topic_arn, more=()):
+    dimensions = [{"Name": "QueueName", "Value": dead_letter_queue}]
+    metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible", "Dimensions": dimensions}
+    watched = {"Metric": metric, "Period": 60, "Stat": "Maximum"}
+    metrics = [{"Id": "letters", "MetricStat": watched, "ReturnData": not more}]
+    watches(without=["Namespace", "MetricName", "Dimensions", "Statistic", "Period"], Metrics=[*metrics, *more])(
+        cloudwatch, dead_letter_queue, topic_arn
+    )
+
+
+def a_list_of_one_metric(cloudwatch, dead_letter_queue, topic_arn):
+    a_list_of_metrics(cloudwatch, dead_letter_queue, topic_arn)
+
+
+def an_expression(cloudwatch, dead_letter_queue, topic_arn):
+    expression = {"Id": "half", "Expression": "letters / 2", "ReturnData": True}
+    a_list_of_metrics(cloudwatch, dead_letter_queue, topic_arn, [expression])
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         solved("q3")["watch_dead_letters"],
         watches(Threshold=1, ComparisonOperator="GreaterThanOrEqualToThreshold", Statistic="Sum", Period=300),
         watches(EvaluationPeriods=5, DatapointsToAlarm=1, name="{queue} has letters"),
+        a_list_of_one_metric,
     ],
 )
 def test_q3_takes_any_alarm_that_sounds_at_the_first_dead_letter(outcome, answer):
@@ -216,6 +237,7 @@ def url_as_dimension(cloudwatch, dead_letter_queue, topic_arn):
         (watches(MetricName="NumberOfMessagesSent"), "so it stays at 0"),
         (watches(MetricName="DeadLetters"), "That is not a metric of queues"),
         (watches(without=["Dimensions"]), "it does not say which queue"),
+        (an_expression, "it watches an expression of several metrics"),
         (watches(Dimensions=[{"Name": "QueueName", "Value": "orders"}]), "the function was called with 'orders-dlq'"),
         (url_as_dimension, "the function was called with 'orders-dlq'"),
         (watches(name="dead letters"), "a second call, for another queue, replaced the first alarm"),
@@ -245,11 +267,11 @@ def test_q3_says_what_is_not_right(outcome, answer, because):
 
 
 def costs(polling=5 * 3 * 60 * 24 * 30, sends=lambda messages, calls: messages, a_batch=2, gb=1024, alarms=4, call=0.2,
-          time=1, batches=True, finish=lambda dollars: dollars):  # fmt: skip
+          time=1, batches=True, of=lambda messages, calls: calls, finish=lambda dollars: dollars):  # fmt: skip
     def dollars_a_month(messages, per_call, seconds, memory_mb):
         calls = messages / per_call if batches else messages
         requests = polling + sends(messages, calls) + a_batch * calls
-        lambda_time = time * calls * seconds * memory_mb / gb * 0.0000133334
+        lambda_time = time * of(messages, calls) * seconds * memory_mb / gb * 0.0000133334
         return finish(requests * 0.4 / 1e6 + calls * call / 1e6 + lambda_time + alarms * 0.1)
 
     return dollars_a_month
@@ -267,6 +289,10 @@ def test_q4_takes_any_way_to_the_right_sum(outcome, answer):
         (costs(polling=3 * 60 * 24 * 30), "There are five pollers, not one"),
         (costs(polling=5 * 60 * 24 * 30), "three times a minute, not once"),
         (costs(polling=5 * 3 * 60 * 24), "A month has 30 days"),
+        (costs(polling=5 * 3 * 60 * 30), "A day has 24 hours"),
+        (costs(polling=5 * 3 * 24 * 30), "An hour has 60 minutes"),
+        (costs(sends=lambda messages, calls: 3 * messages, a_batch=0), "is received with one request and deleted with"),
+        (costs(of=lambda messages, calls: messages), "for all the messages of its batch together"),
         (costs(alarms=0), "The four alarms are missing"),
         (costs(alarms=1), "four alarms, not one"),
         (costs(a_batch=1), "A batch is received and deleted: two requests"),
@@ -332,6 +358,16 @@ def fills(
     return fill_env
 
 
+def ends_at_the_mark(env_text, values):
+    return fills()(env_text, values).removesuffix("\n")
+
+
+def leaves_an_empty_line(env_text, values):
+    text = re.sub(rf"\n?^{BEGIN}\n.*?^{END}\n", "", env_text, flags=re.DOTALL | re.MULTILINE)
+    filled = fills()(text, values)
+    return filled.replace(BEGIN, f"\n{BEGIN}") if text else filled
+
+
 def rewrites_the_file(env_text, values):
     together = {**values, **dotenv_values(stream=io.StringIO(env_text))}
     return f"{BEGIN}\n" + "".join(f"{name}={value}\n" for name, value in together.items()) + f"{END}\n"
@@ -377,7 +413,9 @@ def test_q5_takes_any_way_to_a_block_of_its_own(outcome, answer):
         (rewrites_the_file, "What a person wrote must stay as it is"),
         (replaces_the_persons_line, "the line 'SQS_QUEUE_URL=https://sqs.example/mine' is not there any more"),
         (cuts_at_the_mark, "a file with a person's line below the block: the line 'DEBUG=true' is not there any more"),
-        (strips, "other lines than the block's have changed"),
+        (strips, "other lines than the block's have changed; there are fewer line breaks between them than before"),
+        (ends_at_the_mark, "the last line of the text has no line break: what somebody adds to the file would stand"),
+        (leaves_an_empty_line, "there are more line breaks between them than before. What a person wrote must stay"),
         (lambda env_text, values: print(env_text), "it returned None; return the new text"),
         (lambda env_text, values: env_text, "there is no line '# >>> stack >>>'"),
     ],

@@ -87,8 +87,8 @@ def q2(lab, numbers):
     tries = count * VISIBILITY_TIMEOUT
     if tries > GIVE_UP_AFTER:
         raise Wrong(
-            f"with max_receive_count {count} a message that can never succeed is tried for "
-            f"{tries / 3600:.1f} hours; it should be put aside within two"
+            f"with max_receive_count {count} a message that can never succeed is put aside after "
+            f"{tries // 60:,} minutes; within 120 was asked for"
         )
     for name, seconds in (("queue_retention", kept), ("dead_letter_retention", dead)):
         if seconds <= 400:
@@ -97,18 +97,18 @@ def q2(lab, numbers):
             raise Wrong(f"{name} is {seconds / DAY:.1f} days, and SQS takes 14 days at the most")
     if kept < PAUSE + tries:
         raise Wrong(
-            f"the queue keeps messages for {kept / DAY:.1f} days. After a pause of three days there must be time left "
-            "for all the deliveries, or SQS throws the message away between two of them"
+            f"the queue keeps messages for {_time(kept)}. After a pause of three days there must be time left for all "
+            f"{count} deliveries, {tries // 60} minutes, or SQS throws the message away between two of them"
         )
     if dead < LOOKED_AT_EVERY:
         raise Wrong(
-            f"the dead-letter queue keeps messages for {dead / DAY:.1f} days, and somebody looks every seven: some are "
+            f"the dead-letter queue keeps messages for {_time(dead)}, and somebody looks every seven days: some are "
             "gone before anybody has seen them"
         )
     if dead < LOOKED_AT_EVERY + PAUSE + tries:
         raise Wrong(
-            f"the dead-letter queue keeps messages for {dead / DAY:.1f} days, counted from when they were first sent. "
-            "One that came during the pause has used up more than three of them before it gets there, and a week "
+            f"the dead-letter queue keeps messages for {_time(dead)}, counted from when they were first sent. One that "
+            f"came during the pause has used up three days and {tries // 60} minutes before it gets there, and a week "
             "must be left"
         )
 
@@ -152,7 +152,11 @@ def q3(lab, process_once):
             raise Wrong("there is no row with the key afterwards, so a second delivery cannot be known")
         result = call(process_once, first, image, work)
         if len(done) > 1:
-            raise Wrong("the same message came a second time, and work was called again")
+            think = (
+                ". Write the row first: its unique key stops the second delivery before any work is done, and nothing "
+                "has to be taken back"
+            )
+            raise Wrong(f"the same message came a second time, and work was called again{'' if seen[0] else think}")
         if result is not False:
             raise Wrong(f"the same message came a second time, and it returned {result!r}; it should return False")
 
@@ -293,8 +297,8 @@ def q5(lab, redrive):
         raise Wrong("repair got the whole message; give it the Body, a text")
     if left + len(arrived) < 14:
         raise Wrong(
-            f"there were 14 dead letters, and now there are {left}, with {len(arrived)} in the queue: "
-            f"{14 - left - len(arrived)} are lost. Delete a message only after it was sent, and only if it was"
+            f"there were 14 dead letters, and now there are {left}, with {len(arrived)} in the queue. The difference "
+            "is lost: delete a message only after it was sent, and only if it was"
         )
     if set(texts) & {"None", "null", "evidence", "evidence, repaired"}:
         raise Wrong("repair returned None for a message, which should stay where it is, and it was sent")
@@ -308,8 +312,9 @@ def q5(lab, redrive):
         raise Wrong("some messages were sent twice")
     if missing := [body for body in went if f"{body}, repaired" not in texts]:
         raise Wrong(
-            f"{len(missing)} of 11 good messages were not sent. An answer holds ten messages at most, and one that "
-            "stays must not keep others back. An exception of your own code may be caught, too: print what you catch"
+            f"of 11 good messages, {11 - len(missing)} were sent. An answer holds ten messages at most, and one that "
+            "stays, because it is too large for example, must not keep others back. An exception of your own code may "
+            "be caught, too: print what you catch"
         )
     if left > 3:
         raise Wrong(f"{left - 3} messages were sent and not deleted: the next redrive sends them again")
@@ -376,6 +381,12 @@ def _wait(seconds_to_wait, count: int) -> int:
     if not isinstance(outcome, int):
         raise Wrong(f"it returned {outcome}; boto3 takes only a whole number, an int")
     return outcome
+
+
+def _time(seconds: int) -> str:
+    """In days and, where it is not whole days, what is over."""
+    days, rest = divmod(seconds, DAY)
+    return f"{days} days" + (f" and {rest / 60:.0f} minutes" if rest else "")
 
 
 def _three_numbers(numbers: object) -> list[int]:

@@ -17,6 +17,7 @@ LAB = {"queue": False}
 KEY = "3Uk9-a-key-that-nobody-may-see-x7Lq"
 SHORTER_KEY = "3Uk9-a-key"  # KEY begins with it
 OTHER_KEY = "7Hp2-another-key-of-the-app-Yd5s"
+SIGNS_KEY = "aGk7+Zt9x/Qw2+Lm0t=="  # as base64 makes them
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:image-processing-sync"
 
@@ -122,11 +123,18 @@ def q3(lab, SafeFormatter):  # noqa: N803  (a class)
                 f"one key is the beginning of another, and the line is {text!r}: the rest of the longer key is still "
                 "there. Replace the longer one first"
             )
-    text = _line(SafeFormatter, ["", KEY], "Image 7 was delivered", what="an empty text among the keys")
-    if text != "INFO Image 7 was delivered":
+    for keys, what in [(["", KEY], "one of the keys is an empty text"), ([""], "the only key is an empty text")]:
+        text = _line(SafeFormatter, keys, "Image 7 was delivered", what=what)
+        if text != "INFO Image 7 was delivered":
+            raise Wrong(
+                f"{what}, as when no APP_KEY is set, and the line becomes "
+                f"{text[:24]!r}...: an empty text is found between any two letters"
+            )
+    text = _line(SafeFormatter, [SIGNS_KEY], f"sent with {SIGNS_KEY}", what="a key with signs in it")
+    if text != "INFO sent with ***":
         raise Wrong(
-            "one of the keys is an empty text, as when no APP_KEY is set, and the line becomes "
-            f"{text[:24]!r}...: an empty text is found between any two letters"
+            "a key with a + in it, as base64 makes them, is still in the line. In a regular expression + means "
+            "something else: re.escape(key)"
         )
 
 
@@ -258,6 +266,7 @@ def q5(lab, post_safely):
 
         for endpoint, what in [
             (server.url("/503"), "the server answered 503"),
+            (server.url("/500/echo"), "the server answered 500 with a page that quotes the request's headers"),
             (server.url("/401"), "the server answered 401"),
             (server.url("/302"), "the server answered 302, a redirect"),
             (f"http://127.0.0.1:{free_port()}/", "nobody listens at the endpoint"),
@@ -307,12 +316,19 @@ def _statements(policy: object) -> list[dict]:
         for action in _listed(statement.get("Action", statement.get("NotAction"))):
             if not isinstance(action, str) or (":" not in action and action != "*"):
                 raise Wrong(f"the action {action!r} has no service; write sqs:{action}")
+            if "_" in action:
+                raise Wrong(f"{action!r} is boto3's name; IAM writes it without underscores: sqs:{_camel(action)}")
         for resource in _listed(statement.get("Resource", statement.get("NotResource"))):
             if "://" in str(resource):
                 raise Wrong("a resource is the URL of the queue; IAM knows it by its ARN, arn:aws:sqs:...")
             if not isinstance(resource, str) or (not resource.startswith("arn:") and resource != "*"):
                 raise Wrong(f"the resource {resource!r} is no ARN; it begins with arn:aws:sqs:")
     return statements
+
+
+def _camel(action: str) -> str:
+    """sqs:get_queue_url -> GetQueueUrl."""
+    return "".join(word.title() for word in action.partition(":")[2].split("_"))
 
 
 SECURE = {"Bool": {"aws:SecureTransport": "true"}}  # holds for each request that boto3 makes to AWS
@@ -481,10 +497,12 @@ def _require_reason(result: object, what: str) -> None:
     if not isinstance(result, str) or not result:
         raise Wrong(f"{what}, and it returned {_shown(result)}; return a text that says why")
     if KEY in result:
-        raise Wrong(
-            f"{what}, and the text that it returned holds the key: that of an exception can quote the header. The "
-            "exception's type says enough"
+        think = (
+            "what others answer is no text to pass on. The status says enough"
+            if "quotes" in what
+            else "that of an exception can quote the header. The exception's type says enough"
         )
+        raise Wrong(f"{what}, and the text that it returned holds the key: {think}")
 
 
 def _require_patience(post_safely, server: RecordingServer) -> None:

@@ -287,12 +287,20 @@ def _alarm_made(cloudwatch, watch_dead_letters, queue: str, names: set[str]) -> 
         raise Wrong("no alarm was made; cloudwatch.put_metric_alarm(AlarmName=..., ...) makes one")
     if len(changed) > 1:
         raise Wrong(f"{len(changed)} alarms were made; one is enough")
-    return changed[0]
+    return _plain(changed[0])
 
 
 def _alarms(cloudwatch) -> dict[str, dict]:
     pages = cloudwatch.get_paginator("describe_alarms").paginate()
     return {alarm["AlarmName"]: alarm for page in pages for alarm in page["MetricAlarms"]}
+
+
+def _plain(alarm: dict) -> dict:
+    """The alarm, with its metric written as one, if it has it as a list of one."""
+    metrics = alarm.get("Metrics") or []
+    if len(metrics) != 1 or not (watched := metrics[0].get("MetricStat")):
+        return alarm
+    return {**alarm, **watched["Metric"], "Statistic": watched["Stat"], "Period": watched["Period"], "Metrics": []}
 
 
 def _require_the_metric(alarm: dict, queue: str) -> None:
@@ -397,10 +405,13 @@ def _dollars(messages, per_call, seconds, memory_mb, **change) -> float:
     sends = calls if change.get("batched sends") else messages
     requests = change.get("polling", POLLING) + sends + change.get("requests a batch", 2) * calls
     gigabytes = memory_mb / change.get("a GB", 1024)
+    if change.get("requests for each message"):
+        requests = POLLING + 3 * messages
+    timed = messages if change.get("time for each message") else calls
     return (
         requests * 0.40 / 1e6
         + (0 if change.get("no calls") else calls * 0.20 / 1e6)
-        + (0 if change.get("no time") else calls * seconds * gigabytes * 0.0000133334)
+        + (0 if change.get("no time") else timed * seconds * gigabytes * 0.0000133334)
         + change.get("alarms", 4) * 0.10
     )
 
@@ -410,11 +421,15 @@ MISTAKES = [
     ({"polling": POLLING / 5}, "There are five pollers, not one"),
     ({"polling": POLLING / 3}, "A poller asks three times a minute, not once"),
     ({"polling": POLLING / 30}, "A month has 30 days"),
+    ({"polling": POLLING / 24}, "A day has 24 hours, and the pollers ask in each of them"),
+    ({"polling": POLLING / 60}, "An hour has 60 minutes, and the pollers ask three times in each of them"),
     ({"alarms": 0}, "The four alarms are missing"),
     ({"alarms": 1}, "There are four alarms, not one"),
     ({"requests a batch": 1}, "A batch is received and deleted: two requests"),
     ({"requests a batch": 0}, "Receiving and deleting are requests, too"),
     ({"no batches": True}, "A batch of several messages is one call, one receive and one delete"),
+    ({"requests for each message": True}, "A batch is received with one request and deleted with one"),
+    ({"time for each message": True}, "A call takes that time, for all the messages of its batch together"),
     ({"batched sends": True}, "Django sends each message alone; only receiving, deleting and calls are shared"),
     ({"no calls": True}, "A call has a price of its own, besides its time"),
     ({"no time": True}, "The time of the function is missing"),
@@ -443,14 +458,22 @@ def _filled(fill_env, text: str, values: dict[str, str], what: str, keeps: str =
         raise Wrong(f"for {what} it returned {kind(filled)}; return the new text")
     if filled.count(BEGIN) != filled.count(END) or filled.count(BEGIN) > 1:
         raise Wrong(
-            f"for {what} the text has {filled.count(BEGIN)} lines {BEGIN!r}, and {filled.count(END)} lines {END!r}"
+            f"for {what}, the text has {filled.count(BEGIN)} lines {BEGIN!r}, and {filled.count(END)} lines {END!r}"
         )
     if BEGIN not in filled:
-        raise Wrong(f"for {what} there is no line {BEGIN!r}, so the next call cannot know which lines are the stack's")
+        raise Wrong(f"for {what}, there is no line {BEGIN!r}, so the next call cannot know which lines are the stack's")
+    if not filled.endswith("\n"):
+        raise Wrong(
+            f"for {what}, the last line of the text has no line break: what somebody adds to the file would stand on "
+            "the same line"
+        )
     before, after = _without_block(text), _without_block(filled)
     if after != before and after != before + "\n":
         lost = next((line for line in before.splitlines() if line not in after.splitlines()), None)
         because = f"the line {lost!r} is not there any more" if lost else "other lines than the block's have changed"
+        if before.replace("\n", "") == after.replace("\n", ""):
+            number = "more" if len(after) > len(before) else "fewer"
+            because += f"; there are {number} line breaks between them than before"
         raise Wrong(f"for {what}: {because}. What a person wrote must stay as it is")
     now, own = _values(filled), _values(before)
     if keeps and now.get(keeps) != own[keeps]:

@@ -110,6 +110,7 @@ def q2(lab, register):
             ("schlüssel", "a name that is taken, with an old key that has an umlaut"),
         ]:
             _refused(register, registry, what, "a stranger would get Ana's messages", *new, old_key)
+        _require_constant_time(register, ana, new)
         _accepted(register, registry, "Ana again, with her old key and a new address", *new, KEYS["Ana"])
         newer = (*new[:2], KEYS["Ana"])
         _accepted(register, registry, "Ana again, with her old key, at the same address", *newer, new[2])
@@ -339,6 +340,33 @@ def _refused(register, registry: dict, what: str, think: str, *arguments) -> Non
     if _leaked(str(outcome.error)) or _leaked(said.getvalue()):
         raise Wrong(
             f"for {what}, a key is in the error's text or in the log. Say what is wrong with it, and not what it is"
+        )
+
+
+class _Watched(str):
+    """A key that notes with which texts == and != have compared it."""
+
+    __slots__ = ("compared",)
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        self.compared.append(str(other))
+        return str(self) == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+def _require_constant_time(register, endpoint: str, new: tuple[str, str, str]) -> None:
+    """A wrong old key is not compared with the right one by ==, which is the sooner done the sooner they differ."""
+    key = _Watched(KEYS["Ana"])
+    key.compared = []
+    with everything_said():
+        attempt(register, {"Ana": {"endpoint": endpoint, "key": key}}, *new, KEYS["Bruno"])
+    if KEYS["Bruno"] in key.compared:
+        raise Wrong(
+            "it compares the old key with == or !=, which stop at the first letter that differs. Chapter 3 has what "
+            "always looks at all of them: hmac.compare_digest"
         )
 
 

@@ -3,6 +3,7 @@
 with RecordingServer() as server:
     server.url("/503")          # answers 503; any number does
     server.url("/200/later")    # answers 200 after a moment
+    server.url("/500/echo")     # answers 500 with the headers of the request in the body, as a debug page does
     server.url("/never")        # answers when the server closes
     server.requests             # what came: .method, .path, .headers, .body
 """
@@ -47,19 +48,20 @@ class RecordingServer:
                 with recorder._arrived:
                     recorder.requests.append(Request(self.command, self.path, self.headers, body))
                     recorder._arrived.notify_all()
-                what, _, when = self.path.partition("?")[0].strip("/").partition("/")
+                what, _, how = self.path.partition("?")[0].strip("/").partition("/")
                 if what == "never":
                     recorder._closing.wait()
-                elif when == "later":
+                elif how == "later":
                     recorder._closing.wait(MOMENT)
+                content = bytes(self.headers) if how == "echo" else b"{}"
                 status = int(what) if what.isdecimal() else 200
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", "0" if status == 204 else "2")
+                self.send_header("Content-Length", "0" if status == 204 else str(len(content)))
                 self.end_headers()
                 if status != 204:
-                    self.wfile.write(b"{}")
+                    self.wfile.write(content)
 
             do_GET = do_POST = do_PUT = do_DELETE = answer
 

@@ -124,6 +124,10 @@ def _plain(message: str) -> str:
     """cfn-lint's sentence, where it helps; said better, where it does not."""
     if unknown := re.fullmatch(r"'(\w+)' is not one of \[.*'AWS::Region'.*\]", message):
         return f"there is no parameter and no resource {unknown[1]!r} in this template"
+    if unknown := re.fullmatch(r"Additional properties are not allowed \('(\w+)' was unexpected\)", message):
+        if unknown[1] == "ReportBatchItemFailures":
+            return "ReportBatchItemFailures is no property of its own; it is an entry of the list FunctionResponseTypes"
+        return f"this resource has no property {unknown[1]!r}; has it another name, or does it belong to another one"
     if alone := re.fullmatch(r"'(\w+)' is longer than \d+", message):
         return f"{alone[1]!r} stands there alone, and a list belongs there: [{alone[1]}]"
     return message.strip().rstrip(".")
