@@ -459,7 +459,7 @@ def test_credentials_that_boto3_found_before_are_not_used_in_the_lab_nor_the_lab
 
 def test_a_folder_that_cannot_be_written_to_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(lab_module.settings, "RUNS_FOLDER", tmp_path / "file" / "runs")
+    monkeypatch.setattr(lab_module, "RUNS_FOLDER", tmp_path / "file" / "runs")
     with pytest.raises(LabError, match="The workshop cannot write to .*Move the checkout to a folder that you may"):
         run_folder.__wrapped__()
 
