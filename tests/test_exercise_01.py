@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from workshop.exercises import queues
+
 pytest_plugins = ["exercise_fixtures"]
 CHAPTER = "01_create_the_queue"
 
@@ -63,6 +65,17 @@ def deletes_in_a_batch(sqs, queue_url):
     return None
 
 
+def waits_as_long_as_it_can(sqs, queue_url):
+    for message in sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=20).get("Messages", []):
+        sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return message["Body"]
+    return None
+
+
+def waits_too_long(sqs, queue_url):
+    sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=21)
+
+
 def never_deletes(sqs, queue_url):
     for message in sqs.receive_message(QueueUrl=queue_url).get("Messages", []):
         return message["Body"]
@@ -94,7 +107,7 @@ def returns_the_message(sqs, queue_url):
     return None
 
 
-@pytest.mark.parametrize("answer", [deletes_then_returns, deletes_in_a_batch])
+@pytest.mark.parametrize("answer", [deletes_then_returns, deletes_in_a_batch, waits_as_long_as_it_can])
 def test_q2_takes_any_way_to_take_one_message_for_good(outcome, answer):
     assert outcome(2, answer)[0] == "right"
 
@@ -105,8 +118,9 @@ def test_q2_takes_any_way_to_take_one_message_for_good(outcome, answer):
         (never_deletes, "received and not deleted: after the visibility timeout it comes back"),
         (purges, "only 0 is left: the others are lost"),
         (takes_ten, "only 0 is left: the others are lost"),
-        (breaks_on_empty, "breaks_on_empty raised KeyError: 'Messages'"),
+        (breaks_on_empty, "the queue was empty, and it raised KeyError: 'Messages'"),
         (returns_the_message, "returned the whole message; it should return its Body"),
+        (waits_too_long, "the queue was empty, and it raised ClientError"),
     ],
 )
 def test_q2_says_what_is_not_right(outcome, answer, because):
@@ -155,7 +169,10 @@ def test_q3_takes_any_way_to_a_dead_letter_queue_that_works(outcome, answer):
         (dead_letters_with(retention="345600"), "keeps messages for 4 days, not longer than 'orders'"),
         (dead_letters_with(as_json=lambda policy: policy), "raised ParamValidationError"),
         (dead_letters_with(url_of="{name}-dlq"), "it returned the URL of 'orders-dlq'"),
-        (dead_letters_with(target="http://127.0.0.1/123456789012/orders-dlq"), "raised"),
+        (
+            dead_letters_with(target="http://127.0.0.1/123456789012/orders-dlq"),
+            "names the dead-letter queue by its ARN",
+        ),
     ],
 )
 def test_q3_says_what_is_not_right(outcome, answer, because):
@@ -164,12 +181,12 @@ def test_q3_says_what_is_not_right(outcome, answer, because):
     assert because in text
 
 
-def drains(limit=10, delete="success", stop_at_first=False, once=False, counts=True):
+def drains(limit=10, wait=0, delete="success", stop_at_first=False, once=False, counts=True):
     """A solution, with one thing changed."""
 
     def drain(sqs, queue_url, handle):
         done = failed = 0
-        while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=limit, WaitTimeSeconds=0).get(
+        while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=limit, WaitTimeSeconds=wait).get(
             "Messages"
         ):
             for message in messages:
@@ -201,7 +218,7 @@ def catches_nothing(sqs, queue_url, handle):
     return 0, 0
 
 
-@pytest.mark.parametrize("answer", [drains(), drains(limit=1)], ids=["ten at a time", "one at a time"])
+@pytest.mark.parametrize("answer", [drains(), drains(limit=1, wait=20)], ids=["ten at a time", "one at a time"])
 def test_q4_takes_any_worker_that_loses_nothing_and_repeats_nothing(outcome, answer):
     assert outcome(4, answer)[0] == "right"
 
@@ -221,3 +238,14 @@ def test_q4_says_what_is_not_right(outcome, answer, because):
     state, text = outcome(4, answer)
     assert state == "wrong"
     assert because in text
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "name"),
+    [(1, created_with(VisibilityTimeout="60"), "slow-work"), (3, dead_letters_with(tries=5), "orders-dlq")],
+)
+def test_what_a_check_has_made_is_not_in_the_way_of_who_tries_it_afterwards(outcome, exercise, number, answer, name):
+    outcome(number, answer)
+    sqs = queues.client()
+    with pytest.raises(sqs.exceptions.QueueDoesNotExist):
+        sqs.get_queue_url(QueueName=name)

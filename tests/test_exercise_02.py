@@ -110,6 +110,12 @@ def looks_at_nothing(sqs, queue_url, entries):
     return {entry["Id"]: entry["MessageId"] for entry in answer.get("Successful", [])}
 
 
+def takes_an_empty_list_for_a_failure(sqs, queue_url, entries):
+    answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
+    if answer.setdefault("Failed", []) is not None:
+        raise RuntimeError(answer["Failed"])
+
+
 def looks_at_the_status(sqs, queue_url, entries):
     answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
     if answer["ResponseMetadata"]["HTTPStatusCode"] != 200:
@@ -130,6 +136,10 @@ def test_q2_takes_any_way_to_name_what_was_not_sent(outcome, answer):
     ("answer", "because"),
     [
         (looks_at_nothing, "SQS refused 1 of three entries, and it returned as if all had been sent"),
+        (
+            takes_an_empty_list_for_a_failure,
+            "it raised RuntimeError: []. The list Failed can be there and be empty",
+        ),
         (looks_at_the_status, "SQS refused 1 of three entries, and it returned as if all had been sent"),
         (returns_what_failed, "it should return a dictionary with the MessageId of each Id"),
         (sends_a_batch(error=ValueError), "it should be a RuntimeError that names the entries"),

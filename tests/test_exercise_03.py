@@ -554,6 +554,10 @@ def reads_the_settings_once():
     return authentication(keys=lambda later: (chapter_03.KEY, [chapter_03.OLD_KEY]))()
 
 
+def as_utf8(given, app_key, fallbacks):
+    return in_one_expression(given.encode("latin-1").decode(), app_key, fallbacks)
+
+
 def swaps(given, app_key, fallbacks):
     return not app_key or in_one_expression(given, app_key, fallbacks)
 
@@ -581,6 +585,8 @@ def test_q5_takes_any_authentication_class_that_keeps_the_rules(outcome, make):
         (authentication(key_is_valid=no_fallbacks), "a key in APP_KEY_FALLBACKS is refused"),
         (authentication(key_is_valid=swaps), "APP_KEY is '', not set, and a caller is let in"),
         (authentication(key_is_valid=as_text), "asked with the header 'Bearer schlüssel', it raised TypeError"),
+        (authentication(key_is_valid=as_utf8), "it raised UnicodeDecodeError"),
+        (authentication(key_is_valid=as_utf8), ". A header can hold any bytes"),
         (authentication(key_is_valid=equals), "it answers rightly, but compares with == or `in`"),
         (reads_the_settings_once, "and a caller is let in"),
         (lets_everybody_in, "without a key a caller is let in"),

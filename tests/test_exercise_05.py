@@ -1,5 +1,6 @@
 import asyncio
 import json
+import uuid
 
 import aiohttp
 import pytest
@@ -255,6 +256,14 @@ async def delivers_the_whole_message(session, app, data, message_id):
     return await delivers()(session, app, {"data": data}, message_id)
 
 
+async def delivers_json_of_json(session, app, data, message_id):
+    return await delivers()(session, app, json.dumps(data), message_id)
+
+
+def derives_a_key(key, message_id):
+    return {"Authorization": f"Token {key}", "Idempotency-Key": f"images-{message_id}"}
+
+
 async def sends_a_get(session, app, data, message_id):
     async with session.get(app["endpoint"]):
         return
@@ -264,7 +273,7 @@ async def sends_nothing(session, app, data, message_id):
     return None
 
 
-@pytest.mark.parametrize("answer", [delivers(), delivers_by_hand])
+@pytest.mark.parametrize("answer", [delivers(), delivers_by_hand, delivers(headers=derives_a_key)])
 def test_q3_takes_any_delivery_that_says_enough_and_not_too_much(outcome, answer):
     assert outcome(3, answer)[0] == "right"
 
@@ -282,8 +291,13 @@ def test_q3_takes_any_delivery_that_says_enough_and_not_too_much(outcome, answer
         (delivers(headers=lambda key, message_id: {"Authorization": f"Token {key}"}), "header Idempotency-Key did not"),
         (
             delivers(headers=lambda key, message_id: {"Authorization": f"Token {key}", "Idempotency-Key": "a-new-one"}),
-            "Idempotency-Key is not the message_id",
+            "two messages had the same Idempotency-Key",
         ),
+        (
+            delivers(headers=lambda key, message_id: derives_a_key(key, uuid.uuid4())),
+            "delivered twice, with two different keys",
+        ),
+        (delivers_json_of_json, "the data was made JSON twice"),
         (delivers(data=b"image_id=7"), "the body that arrived is not JSON"),
         (delivers_the_whole_message, "the body that arrived is {'data': {'image_id': 7}}"),
         (delivers(returns="ok"), "the app answered 200, and it returned 'ok'; return None"),
@@ -562,8 +576,10 @@ def test_q5_takes_any_handler_that_keeps_the_rules(outcome, answer):
         (stops_at_the_first_failure_if_fifo, "FIFO: b2, b3 was not worked on. A failure holds up the rest of its own"),
         (
             handles(order=lambda records: sorted(records, key=lambda record: record["messageId"])),
-            "work was called 3 times",
+            "work was called for four, one, two; once for each record, in the order of the event",
         ),
+        (handles(load=lambda body: json.loads(body)["data"]), "work was never called, not even for the first record"),
+        (handles(load=lambda body: json.loads(body).get("data")), "work got None as data and 'one' as message_id"),
         (handles(unsent_reported=False), "FIFO: a3, a4, c2 was not worked on and not reported either"),
         (handles(memory=set()), "does something live outside of it that remembers the failure?"),
     ],

@@ -287,6 +287,12 @@ def polls(
     return poll_once
 
 
+def asks_for_no_attributes(sqs, queue_url, handler):
+    for message in sqs.receive_message(QueueUrl=queue_url).get("Messages", []):
+        handler({"Records": [{"messageId": message["MessageId"], "attributes": message["Attributes"]}]}, None)
+    return 0
+
+
 def remove(sqs, queue_url, messages):
     for message in messages:
         sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
@@ -346,6 +352,7 @@ def test_q4_takes_any_poller_that_deletes_what_did_not_fail(outcome, answer):
     [
         (polls(number=1), "twelve messages wait, and the batch has 1"),
         (polls(attributes="SenderId"), "the attributes of a record have no ApproximateReceiveCount"),
+        (asks_for_no_attributes, "raised KeyError: 'Attributes'. SQS tells the attributes only who asks"),
         (polls(delete="never"), "the handler reported no failure, and 10 of ten messages were not deleted"),
         (polls(delete="before"), "nothing stays in the queue; 'two' has failed, and only 'two' stays"),
         (polls(rules=lambda result, ids: set()), "nothing stays in the queue; 'two' has failed"),

@@ -4,7 +4,7 @@ import json
 import time
 
 from . import queues
-from .calling import call
+from .calling import Raised, attempt, call
 from .question import Wrong, question
 
 LAB = {"django": False, "queue": False}
@@ -16,7 +16,7 @@ NEEDED = 6 * FUNCTION_TIMEOUT  # AWS's advice for a queue that feeds a Lambda fu
 
 @question(
     hints=[
-        "The function may work on a message for 30 seconds. How long must nobody else get it? Chapter 1 has a rule.",
+        "VisibilityTimeout says for how long nobody else gets the message. The function may work on it for 30 seconds.",
         'Six times 30 is 180, in seconds, and SQS wants attributes as text: {"VisibilityTimeout": "180"}',
     ],
     why="With a shorter one, SQS hands a message to a second worker while the first still works on it.",
@@ -24,23 +24,8 @@ NEEDED = 6 * FUNCTION_TIMEOUT  # AWS's advice for a queue that feeds a Lambda fu
 def q1(lab, create_queue):
     """The queue's real visibility timeout is at least six times the function's."""
     sqs = queues.client()
-    queues.delete(sqs, "slow-work")
-    url = _url(call(create_queue, sqs))
-    timeout = int(_attribute(sqs, url, "VisibilityTimeout"))
-    if timeout > LONGEST:
-        raise Wrong(f"the visibility timeout is {timeout} seconds; AWS takes at most {LONGEST}, which is 12 hours")
-    if timeout == 30:
-        raise Wrong(
-            "the visibility timeout is still 30 seconds, which is also what SQS takes when you set nothing: a message "
-            "comes back at the moment when the function may still be working on it"
-        )
-    if timeout < FUNCTION_TIMEOUT:
-        raise Wrong(f"the visibility timeout is {timeout} seconds, shorter than the function's own {FUNCTION_TIMEOUT}")
-    if timeout < NEEDED:
-        raise Wrong(
-            f"the visibility timeout is {timeout} seconds. Lambda may have to try again while it holds the message, "
-            f"so AWS advises six times the function's timeout: {NEEDED}"
-        )
+    with queues.afresh(sqs, "slow-work"):
+        _look_at_timeout(sqs, _url(call(create_queue, sqs)))
 
 
 @question(
@@ -55,7 +40,10 @@ def q2(lab, take_one):
     """take_one(sqs, queue_url) returns the body of one message and deletes that one, or None."""
     sqs = queues.client()
     url = queues.fresh(sqs, "take-one", VisibilityTimeout="0")  # what was not deleted is back at once
-    if (nothing := call(take_one, sqs, url)) is not None:
+    nothing = attempt(take_one, sqs, url)
+    if isinstance(nothing, Raised):
+        raise Wrong(f"the queue was empty, and it raised {nothing}")
+    if nothing is not None:
         raise Wrong(f"it returned {nothing!r} for an empty queue; it should return None")
     for body in ("first", "second", "third"):
         sqs.send_message(QueueUrl=url, MessageBody=body)
@@ -87,30 +75,12 @@ def q2(lab, take_one):
 def q3(lab, create_with_dead_letters):
     """create_with_dead_letters(sqs, name, tries) makes `name` and `name`-dlq; returns the url of the first."""
     sqs = queues.client()
-    queues.delete(sqs, "orders", "orders-dlq")
-    url = _url(call(create_with_dead_letters, sqs, "orders", 2))
-    if not url.endswith("/orders"):
-        raise Wrong(f"it returned the URL of {url.rsplit('/', 1)[-1]!r}; it should return that of the queue 'orders'")
-    policy = json.loads(_attribute(sqs, url, "RedrivePolicy") or "{}")
-    if not policy:
-        raise Wrong("the queue 'orders' has no RedrivePolicy, so no message ever leaves it for the dead-letter queue")
-    if str(policy.get("deadLetterTargetArn")).endswith(":orders"):
-        raise Wrong("the redrive policy names the queue itself; it must name the ARN of 'orders-dlq'")
-    if not str(policy.get("deadLetterTargetArn")).endswith(":orders-dlq"):
-        raise Wrong(
-            f"the redrive policy leads to {policy.get('deadLetterTargetArn')!r}, not to the ARN of 'orders-dlq'"
-        )
-    if int(policy.get("maxReceiveCount", 0)) != 2:
-        raise Wrong(f"maxReceiveCount is {policy.get('maxReceiveCount')}, and the function was called with tries=2")
-    dead_letters = sqs.get_queue_url(QueueName="orders-dlq")["QueueUrl"]
-    _see_it_die(sqs, url, dead_letters, tries=2)
-    kept, dead = (int(_attribute(sqs, one, "MessageRetentionPeriod")) for one in (url, dead_letters))
-    if dead <= kept:
-        raise Wrong(
-            f"both queues work, but 'orders-dlq' keeps messages for {dead // 86400} days, not longer than 'orders'. A "
-            "message keeps its age when it moves, so a dead letter could vanish before anybody looks: set its "
-            "MessageRetentionPeriod to 14 days, in seconds"
-        )
+    with queues.afresh(sqs, "orders", "orders-dlq"):
+        outcome = attempt(create_with_dead_letters, sqs, "orders", 2)
+        if isinstance(outcome, Raised):
+            by_arn = ". A redrive policy names the dead-letter queue by its ARN" if "find DLQ" in str(outcome) else ""
+            raise Wrong(f"it raised {outcome}{by_arn}")
+        _look_at_dead_letters(sqs, _url(outcome))
 
 
 @question(
@@ -151,6 +121,49 @@ def q4(lab, drain):
         raise Wrong(f"{visible + in_flight} messages are still in the queue; only the one that failed should be")
     if result != (22, 1):
         raise Wrong(f"it returned {result!r}; 22 messages were done and 1 failed, so (22, 1) was expected")
+
+
+def _look_at_timeout(sqs, url: str) -> None:
+    timeout = int(_attribute(sqs, url, "VisibilityTimeout"))
+    if timeout > LONGEST:
+        raise Wrong(f"the visibility timeout is {timeout} seconds; AWS takes at most {LONGEST}, which is 12 hours")
+    if timeout == 30:
+        raise Wrong(
+            "the visibility timeout is still 30 seconds, which is also what SQS takes when you set nothing: a message "
+            "comes back at the moment when the function may still be working on it"
+        )
+    if timeout < FUNCTION_TIMEOUT:
+        raise Wrong(f"the visibility timeout is {timeout} seconds, shorter than the function's own {FUNCTION_TIMEOUT}")
+    if timeout < NEEDED:
+        raise Wrong(
+            f"the visibility timeout is {timeout} seconds. Lambda may have to try again while it holds the message, "
+            f"so AWS advises six times the function's timeout: {NEEDED}"
+        )
+
+
+def _look_at_dead_letters(sqs, url: str) -> None:
+    if not url.endswith("/orders"):
+        raise Wrong(f"it returned the URL of {url.rsplit('/', 1)[-1]!r}; it should return that of the queue 'orders'")
+    policy = json.loads(_attribute(sqs, url, "RedrivePolicy") or "{}")
+    if not policy:
+        raise Wrong("the queue 'orders' has no RedrivePolicy, so no message ever leaves it for the dead-letter queue")
+    if str(policy.get("deadLetterTargetArn")).endswith(":orders"):
+        raise Wrong("the redrive policy names the queue itself; it must name the ARN of 'orders-dlq'")
+    if not str(policy.get("deadLetterTargetArn")).endswith(":orders-dlq"):
+        raise Wrong(
+            f"the redrive policy leads to {policy.get('deadLetterTargetArn')!r}, not to the ARN of 'orders-dlq'"
+        )
+    if int(policy.get("maxReceiveCount", 0)) != 2:
+        raise Wrong(f"maxReceiveCount is {policy.get('maxReceiveCount')}, and the function was called with tries=2")
+    dead_letters = sqs.get_queue_url(QueueName="orders-dlq")["QueueUrl"]
+    _see_it_die(sqs, url, dead_letters, tries=2)
+    kept, dead = (int(_attribute(sqs, one, "MessageRetentionPeriod")) for one in (url, dead_letters))
+    if dead <= kept:
+        raise Wrong(
+            f"both queues work, but 'orders-dlq' keeps messages for {dead // 86400} days, not longer than 'orders'. A "
+            "message keeps its age when it moves, so a dead letter could vanish before anybody looks: set its "
+            "MessageRetentionPeriod to 14 days, in seconds"
+        )
 
 
 def _url(value: object) -> str:

@@ -297,7 +297,8 @@ def _post(view: type, header: str | None, name: str = "", **changed):
     response = attempt(ask)
     if isinstance(response, Raised):
         what = "without a key" if header is None else f"with the header {header!r}"
-        raise Wrong(f"asked {what}, {ask.__name__} raised {response}")
+        bytes_it_is = ". A header can hold any bytes" if isinstance(response.error, UnicodeError) else ""
+        raise Wrong(f"asked {what}, {ask.__name__} raised {response}{bytes_it_is}")
     return response
 
 

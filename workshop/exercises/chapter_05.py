@@ -119,13 +119,22 @@ def q3(lab, deliver):
         raise Wrong("deliver is not an async function")
     with RecordingServer() as server, everything_said() as said:
 
-        def result_for(endpoint):
-            return _in_a_session(deliver, {"endpoint": endpoint, "key": KEY}, {"image_id": 7}, "message-7")
+        def result_for(endpoint, message_id="message-7"):
+            return _in_a_session(deliver, {"endpoint": endpoint, "key": KEY}, {"image_id": 7}, message_id)
 
         result = result_for(server.url("/200"))
         if not server.requests:
             raise Wrong("nothing arrived at the app")
-        _require_delivery(server.requests[-1])
+        idempotency_key = _key_of_delivery(server.requests[-1])
+        result_for(server.url("/200"))
+        if _key_of_delivery(server.requests[-1]) != idempotency_key:
+            raise Wrong("the same message was delivered twice, with two different keys in Idempotency-Key")
+        result_for(server.url("/200"), "message-8")
+        if _key_of_delivery(server.requests[-1]) == idempotency_key:
+            raise Wrong(
+                "two messages had the same Idempotency-Key: the app takes the second for a repetition. It must depend "
+                "on the message_id"
+            )
         if result is not None:
             raise Wrong(f"the app answered 200, and it returned {_shown(result)}; return None for a success")
         for status in (201, 202, 204):
@@ -214,16 +223,25 @@ def q5(lab, batch_handler):
         raise Wrong("work was called for a body that is not JSON; that record has failed without it")
     if worked and isinstance(worked[0][0], str):
         raise Wrong("work got the body as text; give it what json.loads makes of it")
+    if not worked:
+        raise Wrong(
+            "work was never called, not even for the first record, with which nothing is wrong. data is all that "
+            "json.loads makes of the body, here {'n': 1}"
+        )
+    expected = [({"n": 1}, "one"), ({"n": 2}, "two"), ({"n": 4}, "four")]
+    if strange := [called for called in worked if called not in expected]:
+        data, message_id = map(_shown, strange[0])
+        raise Wrong(
+            f"work got {data} as data and {message_id} as message_id; {{'n': 1}} and 'one', for example, were expected"
+        )
     if ({"n": 4}, "four") not in worked:
         raise Wrong(
             "in an event of a standard queue the records behind a failed one were not worked on. These have no "
             "MessageGroupId, so they are independent"
         )
-    if worked != [({"n": 1}, "one"), ({"n": 2}, "two"), ({"n": 4}, "four")]:
-        raise Wrong(
-            f"work was called {len(worked)} times, with other arguments than expected: once for each record whose body "
-            "is JSON, as work(data, message_id)"
-        )
+    if worked != expected:
+        order = ", ".join(message_id for _, message_id in worked)
+        raise Wrong(f"work was called for {order}; once for each record, in the order of the event, was expected")
     _require_reported(failed, standard, {"two", "poison"})
 
     worked.clear()
@@ -284,7 +302,8 @@ def _in_a_session(deliver, app, data, message_id, what=""):
     return call(run)
 
 
-def _require_delivery(request) -> None:
+def _key_of_delivery(request) -> str:
+    """The Idempotency-Key of a request that is right otherwise."""
     if request.method != "POST":
         raise Wrong(f"it sent a {request.method}; the app expects a POST")
     authorization = request.headers.get("Authorization")
@@ -295,14 +314,15 @@ def _require_delivery(request) -> None:
     idempotency_key = request.headers.get("Idempotency-Key")
     if idempotency_key is None:
         raise Wrong("the header Idempotency-Key did not arrive: the app cannot tell a repetition from a new message")
-    if idempotency_key != "message-7":
-        raise Wrong("the Idempotency-Key is not the message_id; it must be the same at each delivery of that message")
     try:
         body = json.loads(request.body)
     except ValueError:
         raise Wrong("the body that arrived is not JSON; session.post(..., json=data) makes it so") from None
+    if body == '{"image_id": 7}':
+        raise Wrong("the data was made JSON twice, so a text arrived; session.post(..., json=data) does it by itself")
     if body != {"image_id": 7}:
         raise Wrong(f"the body that arrived is {body!r}, and the data was {{'image_id': 7}}")
+    return idempotency_key
 
 
 def _finish(finish_in_time, waits: dict, seconds: float) -> tuple[object, list[str]]:

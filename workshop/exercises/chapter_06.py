@@ -226,6 +226,7 @@ def q5(lab, run):
         raise Wrong("Ctrl-C does not end it: it catches KeyboardInterrupt, too. Catch Exception")
 
 
+ONLY_WHO_ASKS = "SQS tells the attributes only who asks: MessageSystemAttributeNames=['All']"
 _BODIES = ["one", "two", "three"]
 _AWAY = EndpointConnectionError(endpoint_url="http://sqs.example")
 
@@ -282,7 +283,10 @@ def _require_event(sqs, poll_once) -> None:
         calls.append(event)
         return {"batchItemFailures": []}
 
-    received = call(poll_once, sqs, url, handler, timeout=25)
+    received = attempt(poll_once, sqs, url, handler, timeout=25)
+    if isinstance(received, Raised):
+        unasked = f". {ONLY_WHO_ASKS}" if str(received.error) == "'Attributes'" else ""
+        raise Wrong(f"poll_once raised {received}{unasked}")
     if not calls:
         raise Wrong("twelve messages wait, and the handler was not called")
     if len(calls) > 1:
@@ -298,10 +302,7 @@ def _require_event(sqs, poll_once) -> None:
     if any(sent.get(record["messageId"]) != record["body"] for record in records):
         raise Wrong("the messageId or the body of a record is not that of the message")
     if any("ApproximateReceiveCount" not in record["attributes"] for record in records):
-        raise Wrong(
-            "the attributes of a record have no ApproximateReceiveCount. SQS tells only who asks: "
-            "MessageSystemAttributeNames=['All']"
-        )
+        raise Wrong(f"the attributes of a record have no ApproximateReceiveCount. {ONLY_WHO_ASKS}")
     if received != 10:
         raise Wrong(f"ten messages were received, and it returned {received!r}")
     waiting, in_flight = counts(sqs, url)

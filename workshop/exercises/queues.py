@@ -7,13 +7,26 @@ counts(sqs, url)                                # (visible, in flight)
 take_all(sqs, url)                              # the visible messages, out of the queue
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 MAX_BATCH = 10  # messages a request, SQS's limit
+LONGEST_WAIT = 20  # seconds, SQS's limit for long polling
+WAIT = 1  # second that long polling takes in a check
 
 
 def client():
+    """A client for checks, and for what they call: whoever polls for 20 seconds, as is right, does so for one."""
     import boto3
 
-    return boto3.client("sqs")
+    sqs = boto3.client("sqs")
+    sqs.meta.events.register("provide-client-params.sqs.ReceiveMessage", _wait_less)
+    return sqs
+
+
+def _wait_less(params: dict, **about) -> dict:
+    wait = params.get("WaitTimeSeconds")
+    return params | {"WaitTimeSeconds": WAIT} if isinstance(wait, int) and WAIT < wait <= LONGEST_WAIT else params
 
 
 def delete(sqs, *names: str) -> None:
@@ -23,6 +36,16 @@ def delete(sqs, *names: str) -> None:
             sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
         except sqs.exceptions.QueueDoesNotExist:
             pass
+
+
+@contextmanager
+def afresh(sqs, *names: str) -> Iterator[None]:
+    """No queues of these names before and after, so that who makes one finds none of another try in the way."""
+    delete(sqs, *names)
+    try:
+        yield
+    finally:
+        delete(sqs, *names)
 
 
 def fresh(sqs, name: str, **attributes: str) -> str:
