@@ -225,8 +225,9 @@ def q5(lab, batch_handler):
         raise Wrong("work got the body as text; give it what json.loads makes of it")
     if not worked:
         raise Wrong(
-            "work was never called, not even for the first record, with which nothing is wrong. data is all that "
-            "json.loads makes of the body, here {'n': 1}"
+            "work was never called, not even for the first record, with which nothing is wrong. Does something raise "
+            "before it? data is all that json.loads makes of the body, here {'n': 1}, and in an event of a standard "
+            "queue the attributes have no MessageGroupId"
         )
     expected = [({"n": 1}, "one"), ({"n": 2}, "two"), ({"n": 4}, "four")]
     if strange := [called for called in worked if called not in expected]:
