@@ -28,7 +28,7 @@ from django.db import connections
 from django.test.utils import override_settings
 from pyngrok import ngrok
 
-from . import settings, tunnel
+from . import leftovers, settings, tunnel
 from .django_server import DjangoServer
 from .folders import RUNS_FOLDER
 from .local_aws import ACCOUNT_ID, REGION, LocalAws
@@ -65,7 +65,8 @@ class LabError(RuntimeError):
 
 @cache
 def run_folder() -> Path:
-    """This process's own folder under `.workshop/runs`, removed when the process ends."""
+    """This process's own folder under `.workshop/runs`, removed when the process ends, or by the next one."""
+    leftovers.remove_unused_run_folders()
     folder = RUNS_FOLDER / f"{os.getpid()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True)

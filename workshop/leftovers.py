@@ -5,6 +5,7 @@ for process in leftovers.processes():
 """
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,12 @@ def unused_run_folders() -> list[Path]:
     if not RUNS_FOLDER.is_dir() or RUNS_FOLDER.is_symlink():
         return []
     return [folder for folder in sorted(RUNS_FOLDER.iterdir()) if not _owner_runs(folder)]
+
+
+def remove_unused_run_folders() -> None:
+    """What kernels left that were killed, and so could not tidy up themselves."""
+    for folder in unused_run_folders():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _owner_runs(folder: Path) -> bool:

@@ -21,7 +21,13 @@ def add_arguments(parser):
 
 
 def run(args) -> int:
-    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    from workshop import leftovers
+
+    workers = min((os.cpu_count() or 1) + 1, MOST_WORKERS)  # one more than cores: they often wait for a timeout
     command = [sys.executable, "-m", "pytest", "--nbval", "-n", str(workers), "--dist", "loadfile"]
+    jupyter.FOLDER.mkdir(parents=True, exist_ok=True)
     variables = os.environ | jupyter.environment()  # a person's own kernels named python3 are not this one
-    return subprocess.run([*command, *args.passed_on], cwd=CHECKOUT, env=variables, check=False).returncode
+    try:
+        return subprocess.run([*command, *args.passed_on], cwd=CHECKOUT, env=variables, check=False).returncode
+    finally:
+        leftovers.remove_unused_run_folders()  # nbval kills its kernels
