@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ import pytest
 
 def pytest_configure(config):
     """Set the environment that kernels and servers inherit. Python-dotenv leaves alone what is set here."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # pytest was started in the background, as by some CIs:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C must reach what the tests start, all the same
     if not config.getoption("nbval_sanitize_with", None):
         config.option.nbval_sanitize_with = str(config.rootpath / "tests" / "nbval_sanitize.cfg")
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL", "")
