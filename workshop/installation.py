@@ -113,7 +113,7 @@ def install(python: Path, site_packages: Path) -> None:
     """Install requirements.txt for the interpreter `python`, whose packages go to `site_packages`."""
     uv = shutil.which("uv")
     if uv:
-        command = [uv, "pip", "install", "--python", str(python)]
+        command = [uv, "pip", "install", "--compile-bytecode", "--python", str(python)]  # as pip does
     else:
         command = [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
         command += ["--progress-bar", "off"]
