@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -106,6 +107,10 @@ def receiver():
 
     class Server(ThreadingHTTPServer):
         request_queue_size = 256
+
+        def handle_error(self, request, client_address):
+            if not isinstance(sys.exception(), ConnectionError):  # a client that has gone is its own affair
+                super().handle_error(request, client_address)
 
     server = Server(("127.0.0.1", 0), Handler)
     recorder.url = f"http://127.0.0.1:{server.server_port}"

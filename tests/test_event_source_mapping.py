@@ -489,3 +489,20 @@ def test_a_fifo_queue_takes_no_batching_window():
 def test_a_fifo_queue_takes_batches_of_ten_at_the_most():
     with pytest.raises(ValueError, match="1 to 10 "):
         EventSourceMapping("http://127.0.0.1:1/q.fifo", lambda event, context: None, batch_size=11)
+
+
+def test_a_message_between_two_counts_does_not_make_the_queue_look_empty(client, queue):
+    send(client, queue, "moving")
+    handled = []
+    mapping = EventSourceMapping(queue, lambda event, context: handled.extend(event["Records"]))
+    answers = []
+
+    def count_nothing_once(parsed, **call):
+        answers.append(dict(parsed["Attributes"]))
+        if len(answers) == 1:  # it was in flight when the waiting were counted, and waits when those in flight are
+            parsed["Attributes"] = dict.fromkeys(parsed["Attributes"], "0")
+
+    mapping._sqs.meta.events.register("after-call.sqs.GetQueueAttributes", count_nothing_once)
+    mapping.run_until_empty(timeout=10)
+    assert len(handled) == 1
+    assert "1" in answers[0].values()

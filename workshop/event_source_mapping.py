@@ -132,9 +132,16 @@ class EventSourceMapping:
                 time.sleep(LOOK_SECONDS)
 
     def _left(self) -> list[int]:
+        """Messages waiting, in flight and delayed. One that moves between two of these counts may be in neither, so
+        it takes two looks to call a queue empty.
+        """
         names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
-        answer = self._sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)
-        return [int(answer["Attributes"].get(name, 0)) for name in names]
+        for _ in range(2):
+            answer = self._sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)
+            left = [int(answer["Attributes"].get(name, 0)) for name in names]
+            if any(left):
+                break
+        return left
 
     # In the background
 
