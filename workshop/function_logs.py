@@ -22,8 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from . import invocation
 from .aws_account import Account, explained
+from .invocation import FUNCTION_NAME
 
-FUNCTION_NAME = "func_sqs_sync"
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 BATCH_EVENTS = 1_000  # log events in one call; AWS takes 10,000
 EVENT_LIMIT = 60_000  # characters of one line: under the limit of 256 KiB, whatever the characters

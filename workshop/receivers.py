@@ -20,9 +20,8 @@ from django.core.management import call_command
 from django.db import connections
 
 from .django_server import DjangoServer
+from .lab import RECEIVER_PATH
 from .processes import free_port
-
-RECEIVER_PATH = "/api/v1/image-processing-sync"
 
 _migrating = threading.Lock()
 
