@@ -1,7 +1,8 @@
 """func_sqs_sync: take messages from Amazon SQS and post each to the apps that it names.
 
-A message's body is JSON: {"apps": [{"endpoint": "https://...", "key": "..."}, ...], "data": {...}}. Every app
-gets `data` by POST, with `Authorization: Token <key>` and `Idempotency-Key: <message id>`.
+A message's body is JSON: {"id": "...", "apps": [{"endpoint": "https://...", "key": "..."}, ...], "data": {...}}. Every
+app gets `data` by POST, with `Authorization: Token <key>` and `Idempotency-Key: <id>`. SQS's own message id stands
+in for an absent `id`, but each sending and each redrive has a new one.
 
 The event source mapping must have ReportBatchItemFailures: a message that did not reach all of its apps is
 reported, comes back after the visibility timeout, and in the end goes to the dead-letter queue.
@@ -16,6 +17,7 @@ import atexit
 import json
 import logging
 import os
+import re
 import threading
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -70,14 +72,15 @@ class Message:
         self.responses = []
         self.failure = NO_ANSWER
         try:
-            self.apps, self.data = parse(record.get("body"))
+            key, self.apps, self.data = parse(record.get("body"))
+            self.idempotency_key = key or self.id
         except (ValueError, TypeError, RecursionError) as error:
             self.apps, self.data = [], None
             self.failure = f"its body is not a message: {error}"
 
 
 def parse(body):
-    """A message body as (apps, data), `data` as JSON text. Raises ValueError without a key in it, saying why."""
+    """A message body as (id or None, apps, data), `data` as JSON text. Raises ValueError, saying why without a key."""
     message = json.loads(body)
     if not isinstance(message, dict):
         raise ValueError("it is not a JSON object")
@@ -91,7 +94,10 @@ def parse(body):
             raise ValueError("an app is not an object with an endpoint and a key")
         if not app["key"] or not app["key"].isascii() or not app["key"].isprintable():
             raise ValueError("an app's key is empty, or has characters that a header cannot carry")
-    return apps, json.dumps(message["data"], allow_nan=False)  # no JSON: NaN and 1e999, which json.loads takes
+    if "id" in message and not (isinstance(message["id"], str) and re.fullmatch("[!-~]{1,100}", message["id"])):
+        raise ValueError("its id is not 1 to 100 characters from ! to ~")
+    # no JSON: NaN and 1e999, which json.loads takes
+    return message.get("id"), apps, json.dumps(message["data"], allow_nan=False)
 
 
 async def sync_all_app(messages, seconds=None):
@@ -125,19 +131,19 @@ async def sync_message(message, limit):
 
     async def deliver(position, app):
         async with limit:
-            message.responses[position] = await sync_app(_warm_session(), app, message.data, message.id)
+            message.responses[position] = await sync_app(_warm_session(), app, message.data, message.idempotency_key)
 
     await asyncio.gather(*(deliver(position, app) for position, app in enumerate(message.apps)))
     message.failure = next((response["error"] for response in message.responses if "error" in response), None)
 
 
-async def sync_app(session, app, data, message_id):
+async def sync_app(session, app, data, idempotency_key):
     """Post `data`, JSON text, to one app. Returns {"status", "app"}, and "error" unless the answer was 2xx."""
     response = {"status": None, "app": shown(app["endpoint"])}
     headers = {
         "Authorization": f"Token {app['key']}",
         "Content-Type": "application/json",
-        "Idempotency-Key": message_id,
+        "Idempotency-Key": idempotency_key,
     }
     try:
         url = allowed_url(app["endpoint"])

@@ -180,6 +180,13 @@ def test_every_app_gets_the_data_as_json_with_its_own_key_and_the_message_id(rec
         assert json.loads(request.body) == {"image_id": 7, "title": "Größe ✓"}
 
 
+@pytest.mark.parametrize("name", ["0", "order-7:saved", "a" * 100, '!"#~'])
+def test_the_idempotency_key_is_the_messages_own_id_whatever_sqs_calls_it(receiver, name):
+    for message_id in ("first-sending", "second-sending"):
+        assert failed(run(record(message_id, message(receiver.url) | {"id": name}))) == []
+    assert [request.headers["Idempotency-Key"] for request in receiver.requests] == [name, name]
+
+
 def test_the_result_has_an_entry_for_each_delivery_and_no_failures(receiver):
     receiver.answer = 201
     result = run(record("m-1", message(f"{receiver.url}/a", f"{receiver.url}/b")), record("m-2", message(receiver.url)))
@@ -263,6 +270,13 @@ POISON = {  # what is wrong with the body -> the body, and what the log says of 
     "a key that is a number": ({"apps": [NOBODY | {"key": 7}], "data": {}}, "an app is not"),
     "an endpoint that is a number": ({"apps": [NOBODY | {"endpoint": 7}], "data": {}}, "an app is not"),
     "a good app and a bad one": ({"apps": [NOBODY, {}], "data": {}}, "an app is not"),
+    "an id that is null": ({"id": None, "apps": [NOBODY], "data": {}}, "id is not"),
+    "an id that is a number": ({"id": 7, "apps": [NOBODY], "data": {}}, "id is not"),
+    "an id that is empty": ({"id": "", "apps": [NOBODY], "data": {}}, "id is not"),
+    "an id of 101 characters": ({"id": "a" * 101, "apps": [NOBODY], "data": {}}, "id is not"),
+    "an id with a space": ({"id": "order 7", "apps": [NOBODY], "data": {}}, "id is not"),
+    "an id with a new line behind it": ({"id": "order-7\n", "apps": [NOBODY], "data": {}}, "id is not"),
+    "an id with an accent": ({"id": "é", "apps": [NOBODY], "data": {}}, "id is not"),
     "a key that is empty": ({"apps": [NOBODY | {"key": ""}], "data": {}}, "key is empty"),
     "a key with a new line": ({"apps": [NOBODY | {"key": KEY + "\r\nX: 1"}], "data": {}}, "a header cannot carry"),
     "a key with a zero": ({"apps": [NOBODY | {"key": KEY + "\0"}], "data": {}}, "a header cannot carry"),
