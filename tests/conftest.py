@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import boto3
 import pytest
 
-from workshop.local_aws import LocalAws
+from workshop.lab.local_aws import LocalAws
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from django.test import Client
 from django.test.utils import override_settings
 from django_site import APP_KEY, ENDPOINT, Site, database
 
-from workshop.django_server import DjangoServer
-from workshop.lab import run_folder
-from workshop.processes import free_port
+from workshop.lab.django_server import DjangoServer
+from workshop.lab.laboratory import run_folder
+from workshop.lab.processes import free_port
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from workshop.folders import WORK_FOLDER
-from workshop.processes import free_port
+from workshop.lab.processes import free_port
 
 VERSION = "1.9.2"  # the last that runs on Node 20
 

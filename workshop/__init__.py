@@ -7,9 +7,9 @@ before the packages are installed, and even on a Python that is too old. The nam
 OLDEST = (3, 11)  # the oldest Python that will do
 
 _PUBLIC = {
-    "EventSourceMapping": "event_source_mapping",
-    "Lab": "lab",
-    "invoke": "invocation",
+    "EventSourceMapping": "functions.event_source_mapping",
+    "Lab": "lab.laboratory",
+    "invoke": "functions.invocation",
 }
 
 

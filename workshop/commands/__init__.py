@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(command: ModuleType, name: str, argv: list[str]) -> int:
-    from workshop import environment
+    from workshop.setup import virtual_environment
 
     parser = _Parser(
         prog=f"{PROGRAM} {name}",
@@ -108,7 +108,7 @@ def _run(command: ModuleType, name: str, argv: list[str]) -> int:
     elif passed_on:
         parser.error(f"this command has no argument {passed_on[0]!r}.")
     args.parser = parser
-    status = environment.enter(getattr(command, "PACKAGES", "needed"), [name, *argv])
+    status = virtual_environment.enter(getattr(command, "PACKAGES", "needed"), [name, *argv])
     if status is not None:  # the command has run in another process, where the packages are
         return status
     return command.run(args) or 0

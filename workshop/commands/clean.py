@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workshop import environment, installation
 from workshop.folders import WORK_FOLDER
+from workshop.setup import installation, virtual_environment
 
 HELP = "stops what was left running and removes what was created"
 PACKAGES = "not needed"  # it removes them; to look at processes it asks the Python in .venv
@@ -31,7 +31,7 @@ def run(args) -> int:
     if args.all and not args.yes and not _confirmed():
         print("Nothing was removed.")
         return 1
-    if not WORK_FOLDER.exists() and not (args.all and environment.VENV.exists()):
+    if not WORK_FOLDER.exists() and not (args.all and virtual_environment.VENV.exists()):
         print("Nothing to clean.")
         return 0
     try:
@@ -48,7 +48,7 @@ def run(args) -> int:
 
 
 def _confirmed() -> bool:
-    print(f"This removes {WORK_FOLDER} with your progress, and {environment.VENV}.")
+    print(f"This removes {WORK_FOLDER} with your progress, and {virtual_environment.VENV}.")
     try:
         return input("Type yes to go on: ").strip().lower() in ("y", "yes")
     except EOFError:
@@ -61,8 +61,8 @@ def _stop_processes(args) -> bool:
         return _stop_here(args)
     if not any(WORK_FOLDER.rglob("*.pid")) and not any(WORK_FOLDER.glob("runs/*")):
         return True
-    if environment.examine().state in ("ready", "outdated"):
-        command = [environment.venv_python(), "-m", "workshop", "clean", "--only-stop"]
+    if virtual_environment.examine().state in ("ready", "outdated"):
+        command = [virtual_environment.venv_python(), "-m", "workshop", "clean", "--only-stop"]
         return subprocess.run([*command, *(["--force"] if args.force else [])], check=False).returncode == 0
     if args.force:
         return True
@@ -75,7 +75,7 @@ def _stop_processes(args) -> bool:
 
 
 def _stop_here(args) -> bool:
-    from workshop import leftovers
+    from workshop.lab import leftovers
 
     in_use = []
     for process in leftovers.processes():
@@ -108,10 +108,10 @@ def _remove_files(everything: bool) -> None:
 
 
 def _remove_venv() -> None:
-    venv = environment.VENV
+    venv = virtual_environment.VENV
     if not venv.exists() and not venv.is_symlink():
         return
-    if not environment.STAMP.exists() or venv.is_symlink():
+    if not virtual_environment.STAMP.exists() or venv.is_symlink():
         print(f"{venv} was not made by the workshop: it stays.")
         return
     with installation.one_at_a_time():

@@ -6,6 +6,7 @@ which one it is, what will be created and what that costs, and after a yes from 
 """
 
 from workshop.folders import CHECKOUT
+from workshop.names import FUNCTION_NAME, QUEUE_NAME, STACK_NAME
 
 HELP = "brings the pipeline up, locally or with --aws on your account"
 
@@ -21,16 +22,16 @@ def add_arguments(parser):
     parser.add_argument("--arch", choices=["arm64", "x86_64"], help="the function's processor (default: arm64)")
     parser.add_argument("--alarm-email", metavar="ADDRESS", help="mail alarms to this address")
     parser.add_argument("--maximum-concurrency", metavar="N", help="copies of the function at once, 2 to 1000")
-    parser.add_argument("--stack-name", metavar="NAME", default="image-processing-sync")
-    parser.add_argument("--queue-name", metavar="NAME", default="image-processing-sync")
-    parser.add_argument("--function-name", metavar="NAME", default="func_sqs_sync")
+    parser.add_argument("--stack-name", metavar="NAME", default=STACK_NAME)
+    parser.add_argument("--queue-name", metavar="NAME", default=QUEUE_NAME)
+    parser.add_argument("--function-name", metavar="NAME", default=FUNCTION_NAME)
 
 
 def run(args) -> None:
-    from workshop.aws_account import AwsError
-    from workshop.packaging import PackagingError
-    from workshop.processes import ProcessFailed
-    from workshop.settings import SettingsError
+    from workshop.cloud.aws_account import AwsError
+    from workshop.cloud.choices import SettingsError
+    from workshop.cloud.packaging import PackagingError
+    from workshop.lab.processes import ProcessFailed
 
     try:
         if args.aws:
@@ -42,12 +43,12 @@ def run(args) -> None:
 
 
 def _deploy_to_aws(args) -> None:
-    from workshop import settings
-    from workshop.aws_account import use_real
-    from workshop.deployment import WHAT_IT_COSTS, deploy, require_allowlist
-    from workshop.packaging import package
+    from workshop.cloud import choices
+    from workshop.cloud.aws_account import use_real
+    from workshop.cloud.deployment import WHAT_IT_COSTS, deploy, require_allowlist
+    from workshop.cloud.packaging import package
 
-    chosen = settings.load()
+    chosen = choices.load()
     account = use_real(chosen)
     allowlist = _allowlist(args, chosen)
     require_allowlist(allowlist)
@@ -85,11 +86,11 @@ def confirm(question: str) -> None:
 
 
 def _deploy_locally(args) -> None:
-    from workshop import settings
-    from workshop.aws_account import running_local_aws, use_local
-    from workshop.deployment import has_stack
+    from workshop.cloud import choices
+    from workshop.cloud.aws_account import running_local_aws, use_local
+    from workshop.cloud.deployment import has_stack
 
-    chosen = settings.load()
+    chosen = choices.load()
     if chosen.endpoint_url:
         _deploy_at(use_local(chosen.endpoint_url), args, chosen)
         return
@@ -103,8 +104,8 @@ def _deploy_locally(args) -> None:
 
 def _deploy_at(account, args, chosen):
     """Returns the zip that was deployed, and the Deployment."""
-    from workshop.deployment import deploy
-    from workshop.packaging import package, package_installed
+    from workshop.cloud.deployment import deploy
+    from workshop.cloud.packaging import package, package_installed
 
     print(f"This works on {account}.")
     made = package(args.arch) if args.arch else package_installed()
@@ -125,14 +126,14 @@ def _keep_local_aws(args, chosen) -> None:
     import signal
     import threading
 
-    from workshop.aws_account import use_local
-    from workshop.deployment import destroy
-    from workshop.event_source_mapping import EventSourceMapping
-    from workshop.function_logs import FunctionLogs
-    from workshop.lab import run_folder
-    from workshop.lambda_runtime import packaged_function
-    from workshop.local_aws import LocalAws
-    from workshop.what_to_type import what_to_type
+    from workshop.cloud.aws_account import use_local
+    from workshop.cloud.deployment import destroy
+    from workshop.cloud.terminal import what_to_type
+    from workshop.functions.event_source_mapping import EventSourceMapping
+    from workshop.functions.function_logs import FunctionLogs
+    from workshop.functions.lambda_runtime import packaged_function
+    from workshop.lab.laboratory import run_folder
+    from workshop.lab.local_aws import LocalAws
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     aws = LocalAws(run_folder())

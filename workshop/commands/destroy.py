@@ -4,25 +4,26 @@ With --aws it works on your own account, after showing which one and how many me
 """
 
 from workshop.folders import CHECKOUT
+from workshop.names import STACK_NAME
 
 HELP = "takes down what deploy brought up"
 
 
 def add_arguments(parser):
     parser.add_argument("--aws", action="store_true", help="work on your own AWS account")
-    parser.add_argument("--stack-name", metavar="NAME", default="image-processing-sync")
+    parser.add_argument("--stack-name", metavar="NAME", default=STACK_NAME)
 
 
 def run(args) -> None:
-    from workshop import settings
-    from workshop.aws_account import AwsError, running_local_aws, use_local, use_real
+    from workshop.cloud import choices
+    from workshop.cloud.aws_account import AwsError, running_local_aws, use_local, use_real
+    from workshop.cloud.choices import SettingsError
+    from workshop.cloud.deployment import destroy, has_stack, waiting_messages
     from workshop.commands.deploy import confirm
-    from workshop.deployment import destroy, has_stack, waiting_messages
-    from workshop.settings import SettingsError
 
     env_file = CHECKOUT / ".env"
     try:
-        chosen = settings.load()
+        chosen = choices.load()
         if args.aws:
             account = use_real(chosen)
             print(f"This works on {account}.")

@@ -25,10 +25,10 @@ def add_arguments(parser):
 
 
 def run(args) -> int:
-    from workshop import checkup
+    from workshop.setup import doctor
 
     sys.stdout.reconfigure(errors="replace")  # a path may hold what the terminal's encoding does not
-    findings = checkup.all_findings()
+    findings = doctor.all_findings()
     width = min(WIDEST, shutil.get_terminal_size().columns)
     for finding in findings:
         print(_shown(finding, width, in_colour=_colours()))

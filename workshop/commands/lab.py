@@ -33,9 +33,9 @@ def _running_server() -> str | None:
     """The address of the JupyterLab that an earlier start of this checkout left running."""
     from jupyter_server.serverapp import list_running_servers
 
-    from workshop import jupyter
+    from workshop.jupyter import configuration
 
-    for server in list_running_servers(str(jupyter.RUNTIME_FOLDER)):
+    for server in list_running_servers(str(configuration.RUNTIME_FOLDER)):
         if _answers(server["port"]):
             return _address(server["port"], server["token"])
     return None
@@ -46,15 +46,15 @@ def _start(args) -> None:
     import signal
     import time
 
-    from workshop import jupyter
-    from workshop.processes import Child, ProcessFailed, free_port
+    from workshop.jupyter import configuration
+    from workshop.lab.processes import Child, ProcessFailed, free_port
 
     if args.port and not _is_free(args.port):
         args.parser.error(f"port {args.port} cannot be used: it is taken, or not a port. Leave --port out.")
     port = args.port or free_port()
     token = secrets.token_hex(24)
-    jupyter.write_defaults()
-    jupyter.trust_notebooks()
+    configuration.write_defaults()
+    configuration.trust_notebooks()
     server = Child(
         "jupyterlab",
         "jupyterlab",
@@ -65,15 +65,15 @@ def _start(args) -> None:
             f"--ServerApp.port={port}",
             "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={CHECKOUT}",
-            f"--LabApp.app_settings_dir={jupyter.DEFAULTS_FOLDER}",
+            f"--LabApp.app_settings_dir={configuration.DEFAULTS_FOLDER}",
             "--LabApp.extension_manager=readonly",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--SlidesExporter.template_name=workshop_slides",  # as jupyter nbconvert has it
             "--KernelSpecManager.allowed_kernelspecs=python3",
             "--LanguageServerManager.autodetect=False",  # looking for them calls npm, which writes into the home folder
         ],
-        folder=jupyter.FOLDER,
-        env={**jupyter.environment(), "JUPYTER_TOKEN": token},
+        folder=configuration.FOLDER,
+        env={**configuration.environment(), "JUPYTER_TOKEN": token},
     )
     server.log_path.unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,12 +1,14 @@
 """Show what the function logged, as `aws logs tail` does: in a lab or deploy that runs, or with --aws on AWS."""
 
+from workshop.names import FUNCTION_NAME
+
 HELP = "shows what the function logged"
 
 
 def add_arguments(parser):
     parser.add_argument("--follow", action="store_true", help="stay and show each new line; Ctrl-C ends it")
     parser.add_argument("--since", metavar="MINUTES", type=float, default=10, help="how far back (default: 10)")
-    parser.add_argument("--function-name", metavar="NAME", default="func_sqs_sync")
+    parser.add_argument("--function-name", metavar="NAME", default=FUNCTION_NAME)
     parser.add_argument("--aws", action="store_true", help="read from your own AWS account")
 
 
@@ -14,15 +16,15 @@ def run(args) -> None:
     import sys
     import time
 
-    from workshop import settings
-    from workshop.aws_account import AwsError, running_local_aws, use_local, use_real
-    from workshop.function_logs import follow, has_group, read
-    from workshop.settings import SettingsError
+    from workshop.cloud import choices
+    from workshop.cloud.aws_account import AwsError, running_local_aws, use_local, use_real
+    from workshop.cloud.choices import SettingsError
+    from workshop.functions.function_logs import follow, has_group, read
 
     group = f"/aws/lambda/{args.function_name}"
     since = time.time() - args.since * 60
     try:
-        chosen = settings.load()
+        chosen = choices.load()
         if args.aws:
             account = use_real(chosen)
         else:

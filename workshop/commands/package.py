@@ -16,8 +16,8 @@ def add_arguments(parser):
 
 
 def run(args) -> None:
+    from workshop.cloud.packaging import PackagingError, package
     from workshop.folders import CHECKOUT
-    from workshop.packaging import PackagingError, package
 
     try:
         made = package(args.arch)

@@ -17,7 +17,7 @@ def add_arguments(parser):
 
 def run(args) -> None:
     from workshop.exercises import notebook
-    from workshop.exercises.progress import Progress
+    from workshop.exercises.progress_file import Progress
 
     progress = Progress()
     if args.reset:

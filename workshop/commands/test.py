@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 
-from workshop import jupyter
 from workshop.folders import CHECKOUT
+from workshop.jupyter import configuration
 
 HELP = "runs every test and every notebook"
 PASSES_ON = True
@@ -21,12 +21,12 @@ def add_arguments(parser):
 
 
 def run(args) -> int:
-    from workshop import leftovers
+    from workshop.lab import leftovers
 
     workers = min((os.cpu_count() or 1) + 1, MOST_WORKERS)  # one more than cores: they often wait for a timeout
     command = [sys.executable, "-m", "pytest", "--nbval", "-n", str(workers), "--dist", "loadfile"]
-    jupyter.FOLDER.mkdir(parents=True, exist_ok=True)
-    variables = os.environ | jupyter.environment()  # a person's own kernels named python3 are not this one
+    configuration.FOLDER.mkdir(parents=True, exist_ok=True)
+    variables = os.environ | configuration.environment()  # a person's own kernels named python3 are not this one
     try:
         return subprocess.run([*command, *args.passed_on], cwd=CHECKOUT, env=variables, check=False).returncode
     finally:

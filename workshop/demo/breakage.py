@@ -19,8 +19,10 @@ from dataclasses import dataclass
 
 import boto3
 
-from ..lab import MAX_RECEIVE_COUNT, RECEIVER_PATH
-from ..processes import free_port
+from workshop.lab.laboratory import MAX_RECEIVE_COUNT
+from workshop.lab.processes import free_port
+from workshop.names import RECEIVER_PATH
+
 from .demonstration import Delivery, Demonstration, Travel
 from .events import FUNCTION, QUEUE, SENDER, Event
 

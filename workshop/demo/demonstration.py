@@ -25,15 +25,16 @@ from django.test.utils import override_settings
 from pyngrok import ngrok
 
 from lambda_function import lambda_handler
+from workshop.functions.event_source_mapping import EventSourceMapping
+from workshop.functions.invocation import Invocation
+from workshop.lab.extra_receiver import ExtraReceiver
+from workshop.lab.laboratory import FUNCTION_TIMEOUT, Lab
+from workshop.names import RECEIVER_PATH
 from workshop_django.gallery.forms import ImageForm
 from workshop_django.gallery.models import Image
 from workshop_django.image_sync.models import ReceivedMessage
 from workshop_django.sqs.models import OutboxMessage
 
-from ..event_source_mapping import EventSourceMapping
-from ..invocation import Invocation
-from ..lab import FUNCTION_TIMEOUT, RECEIVER_PATH, Lab
-from ..receivers import ExtraReceiver
 from .events import FUNCTION, QUEUE, RECEIVER, SENDER, Event
 
 LOCAL_WAIT = FUNCTION_TIMEOUT + 10  # seconds: the function reports before its timeout, whatever happens

@@ -20,11 +20,15 @@ from django.db import DatabaseError
 from PIL import Image as Pillow
 from pyngrok.exception import PyngrokError
 
-from .. import aws_account, installation, settings, tunnel
-from ..folders import WORK_FOLDER
-from ..lab import MAX_RECEIVE_COUNT, RECEIVER_PATH, VISIBILITY_TIMEOUT, Lab, LabError
-from ..picture import picture_file
-from ..processes import ProcessFailed
+from workshop.cloud import aws_account, choices
+from workshop.folders import WORK_FOLDER
+from workshop.lab import tunnel
+from workshop.lab.laboratory import MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT, Lab, LabError
+from workshop.lab.picture import picture_file
+from workshop.lab.processes import ProcessFailed
+from workshop.names import RECEIVER_PATH
+from workshop.setup import installation
+
 from .terminal import Screen
 
 if TYPE_CHECKING:
@@ -51,7 +55,7 @@ def show(images: list[str], *, apps: int = 1, mode: str | None = None) -> int:
         files = [file for file in map(File, images) if _usable(file, screen)]
         if images and not files:
             raise DemoError("No image is left to show, so nothing was started.")
-        _look_before(settings.load(), apps, mode)
+        _look_before(choices.load(), apps, mode)
         drawn = [] if files else [Drawing(number) for number in (range(2, 2 + OTHERS) if mode else [1])]
         run = _Run(screen, files or drawn, apps)
         if mode:
@@ -61,7 +65,7 @@ def show(images: list[str], *, apps: int = 1, mode: str | None = None) -> int:
         return 0 if run.ok and len(files) == len(images) else 1
 
 
-def _look_before(chosen: settings.Settings, apps: int, mode: str | None) -> None:
+def _look_before(chosen: choices.Settings, apps: int, mode: str | None) -> None:
     """Nothing is sent through a real account unless the demo can end there as it says."""
     if not chosen.real_aws:
         return
@@ -321,7 +325,7 @@ def explained() -> Iterator[None]:
     """Turn every obstacle that is foreseen into SystemExit with a sentence."""
     try:
         yield
-    except (DemoError, LabError, settings.SettingsError, ProcessFailed, tunnel.TunnelError) as error:
+    except (DemoError, LabError, choices.SettingsError, ProcessFailed, tunnel.TunnelError) as error:
         raise SystemExit(str(error)) from None
     except PyngrokError as error:
         raise SystemExit(tunnel.explain(error)) from None

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from django.conf import settings
 from django.db import connections
 
-from ..invocation import Invocation, perform, stop
+from workshop.functions.invocation import Invocation, perform, stop
+
 from .question import Wrong
 
 TIMEOUT = 5  # seconds: what these functions do takes milliseconds

@@ -7,8 +7,9 @@ import selectors
 
 import aiohttp
 
-from ..invocation import LambdaContext
-from ..processes import free_port
+from workshop.functions.invocation import LambdaContext
+from workshop.lab.processes import free_port
+
 from .calling import Raised, attempt, call, call_handler, failures, perform_handler, record
 from .listening import everything_said
 from .question import Wrong, question

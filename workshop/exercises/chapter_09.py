@@ -6,7 +6,8 @@ import logging
 import re
 import sys
 
-from ..processes import free_port
+from workshop.lab.processes import free_port
+
 from .calling import Raised, attempt, call, kind
 from .listening import everything_said
 from .question import Wrong, question

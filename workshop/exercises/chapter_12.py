@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from copy import deepcopy
 
-from ..processes import free_port
-from ..receivers import RECEIVER_PATH
+from workshop.lab.processes import free_port
+from workshop.names import RECEIVER_PATH
+
 from .calling import Raised, attempt, call, call_handler, kind, record
 from .listening import everything_said
 from .question import Wrong, question

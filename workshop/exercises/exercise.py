@@ -4,9 +4,10 @@ import importlib
 from functools import partial
 from pathlib import Path
 
-from ..lab import Lab
+from workshop.lab.laboratory import Lab
+
 from . import notebook
-from .progress import Progress
+from .progress_file import Progress
 from .question import Question
 
 

@@ -16,7 +16,7 @@ from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
-from ..folders import CHECKOUT
+from workshop.folders import CHECKOUT
 
 SOLUTIONS = CHECKOUT / "solutions"
 EXERCISES = CHECKOUT / "exercises"

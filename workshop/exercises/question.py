@@ -20,7 +20,7 @@ from typing import Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import notebook
-from .display import Hint, Outcome, show, show_solution
+from .messages import Hint, Outcome, show, show_solution
 from .unchanged import unchanged
 
 

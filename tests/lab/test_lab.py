@@ -1,0 +1,607 @@
+"""The lab: opens every part with one line, names them in words, and leaves nothing behind, however it ends."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import fauxqs
+import httpx
+import psutil
+import pytest
+from aws_cli import find_aws_cli
+from django_site import picture
+from jupyter_client.manager import start_new_kernel
+
+from lambda_function import lambda_handler
+from workshop import EventSourceMapping, Lab
+from workshop.cloud.choices import SettingsError
+from workshop.folders import CHECKOUT
+from workshop.lab import laboratory as lab_module
+from workshop.lab.laboratory import LabError, run_folder
+from workshop.lab.local_aws import LocalAws
+from workshop.names import QUEUE_NAME
+
+
+@pytest.fixture(autouse=True)
+def one_lab_at_a_time(request):
+    """A test that opens its own lab begins without one, and leaves none open."""
+    if Lab._open and "lab" not in request.fixturenames:
+        Lab._open.close()
+    yield
+    if Lab._open and "lab" not in request.fixturenames:
+        Lab._open.close()
+
+
+@pytest.fixture(scope="module")
+def lab():
+    """A lab with all its parts, for the tests that leave it as it is. `lab.said` is what it said."""
+    said = []
+    lab = Lab(expose=True, say=said.append)
+    lab.said = said
+    yield lab
+    lab.close()
+
+
+def until(happened, timeout=20):
+    deadline = time.monotonic() + timeout
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def runs(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def answers(url):
+    with httpx.Client(timeout=10) as client:
+        return client.get(f"{url}/healthz").status_code == 200
+
+
+def listens(url):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(url.rsplit(":", 1)[1]))) == 0
+
+
+def save_image():
+    from django.core.files.base import ContentFile
+
+    from workshop_django.gallery.models import Image
+
+    return Image.objects.create(title="a picture", file=ContentFile(picture(), name="picture.png"))
+
+
+def waiting(sqs, url):
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+
+
+# A lab with all its parts. (The lab is one for these tests; each leaves its queue empty.)
+
+
+def test_it_says_in_words_what_runs_where(lab):
+    assert lab.said == [
+        "AWS     local (moto): account 123456789012, region us-east-1. Nothing leaves this machine.",
+        "Queue   image-processing-sync, with the dead-letter queue image-processing-sync-dlq",
+        "Tunnel  the offline agent, because there is no NGROK_AUTHTOKEN: ngrok.connect() stays on this machine",
+        f"Django  {lab.django_url}, through the tunnel {lab.public_url}",
+    ]
+
+
+def test_the_parts_that_it_names_are_there(lab):
+    assert boto3.client("sts", endpoint_url=lab.endpoint_url).get_caller_identity()["Account"] == "123456789012"
+    assert answers(lab.django_url)
+    assert answers(lab.public_url)
+    assert lab.django_url == f"http://127.0.0.1:{lab.django_port}"
+    assert lab.receiver_endpoint == lab.public_url + "/api/v1/image-processing-sync"
+    assert lab.server.log_path.exists()
+    assert lab.folder.parent == CHECKOUT / ".workshop" / "runs"
+
+
+def test_the_queue_has_a_dead_letter_queue_and_awss_advice_for_a_timeout(lab):
+    sqs = boto3.client("sqs")
+    attributes = sqs.get_queue_attributes(QueueUrl=lab.queue_url, AttributeNames=["All"])["Attributes"]
+    assert attributes["VisibilityTimeout"] == "180"
+    dead = sqs.get_queue_attributes(QueueUrl=lab.dead_letter_queue_url, AttributeNames=["All"])["Attributes"]
+    policy = json.loads(attributes["RedrivePolicy"])
+    assert policy == {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 3}
+    assert dead["MessageRetentionPeriod"] == "1209600"  # 14 days
+
+
+def test_a_saved_image_comes_through_the_whole_pipeline(lab):
+    from workshop_django.image_sync.models import ReceivedMessage
+
+    image = save_image()
+    mapping = EventSourceMapping(lab.queue_url, lambda_handler)
+    mapping.run_until_empty()
+    assert (mapping.delivered, mapping.failed) == (1, 0)
+    received = ReceivedMessage.objects.get(image=image)
+    assert Path(received.thumbnail.path).is_relative_to(lab.folder / "media")
+
+
+@pytest.mark.skipif(find_aws_cli() is None, reason="there is no AWS CLI 2 here: apt-get install awscli")
+def test_the_aws_cli_in_another_terminal_makes_a_thumbnail_appear(lab, capsys, tmp_path):
+    from workshop_django.image_sync.models import ReceivedMessage
+
+    lab.show_terminal_settings()
+    settings = dict(re.findall(r"(?:export |\$env:)(\w+) ?= ?\"?([^\"\n]*)", capsys.readouterr().out))
+    assert settings.keys() == {
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+    }
+    image = save_image()
+    EventSourceMapping(lab.queue_url, lambda_handler).run_until_empty()
+    before = ReceivedMessage.objects.filter(image=image).count()
+    app = {"endpoint": lab.receiver_endpoint, "key": lab.app_key}
+    body = json.dumps({"apps": [app], "data": {"image_id": image.pk}})
+    command = ["sqs", "send-message", "--queue-url", lab.queue_url, "--message-body", body]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
+    with EventSourceMapping(lab.queue_url, lambda_handler):
+        sent = subprocess.run(
+            [find_aws_cli(), "--endpoint-url", settings["AWS_ENDPOINT_URL"], *command],
+            env={**clean, **settings, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert sent.returncode == 0, sent.stderr
+        until(lambda: ReceivedMessage.objects.filter(image=image).count() == before + 1)
+    row = ReceivedMessage.objects.filter(image=image).latest("pk")
+    assert row.idempotency_key == json.loads(sent.stdout)["MessageId"]
+    assert Path(row.thumbnail.path).stat().st_size > 0
+
+
+def test_django_starts_again_at_the_same_port_with_other_settings(lab):
+    before = lab.django_url
+    lab.restart_django(APP_KEY_FALLBACKS="an-old-key")
+    assert lab.django_url == before
+    post = {"json": {"image_id": 999_999}, "headers": {"Authorization": "Token an-old-key"}}
+    assert httpx.post(lab.receiver_endpoint, **post).status_code == 404  # no such image, but the key is good
+    lab.restart_django(APP_KEY_FALLBACKS="")
+    assert httpx.post(lab.receiver_endpoint, **post).status_code == 401
+
+
+def test_settings_that_django_refuses_are_told_with_its_log_and_the_next_ones_work(lab):
+    with pytest.raises(lab_module.ProcessFailed, match="DEBUG is 'perhaps'"):
+        lab.restart_django(DEBUG="perhaps")
+    lab.restart_django(DEBUG="true")
+    assert answers(lab.django_url)
+
+
+def test_aws_goes_away_and_comes_back_at_the_same_address_with_the_same_queues_empty(lab):
+    sqs = boto3.client("sqs")
+    sqs.send_message(QueueUrl=lab.queue_url, MessageBody="lost")
+    address = lab.endpoint_url
+    lab.stop_aws()
+    assert not listens(address)
+    lab.start_aws()
+    assert lab.endpoint_url == address
+    assert waiting(sqs, lab.queue_url) == 0
+    sqs.send_message(QueueUrl=lab.queue_url, MessageBody="kept")
+    lab.start_aws()  # runs already
+    assert waiting(sqs, lab.queue_url) == 1
+    sqs.purge_queue(QueueUrl=lab.queue_url)
+
+
+def test_ten_images_saved_while_sqs_is_away_are_delivered_once_each_after_one_relay(lab):
+    from django.core.management import call_command
+
+    from workshop_django.image_sync.models import ReceivedMessage
+
+    lab.stop_aws()
+    images = [save_image() for _ in range(10)]
+    assert all(image.pk for image in images)
+    lab.start_aws()
+    call_command("relay_outbox")
+    mapping = EventSourceMapping(lab.queue_url, lambda_handler)
+    mapping.run_until_empty(timeout=30)
+    assert (mapping.delivered, mapping.failed) == (10, 0)
+    received = ReceivedMessage.objects.filter(image__in=images)
+    assert sorted(received.values_list("image_id", flat=True)) == [image.pk for image in images]
+    assert len({row.thumbnail.name for row in received}) == 10
+
+
+@pytest.fixture(scope="module")
+def another_server_of_moto(tmp_path_factory):
+    aws = LocalAws(tmp_path_factory.mktemp("another"))
+    aws.start()
+    yield aws.endpoint_url
+    aws.stop()
+
+
+@pytest.fixture
+def another_aws(another_server_of_moto):
+    """The address of a local AWS that no lab started, empty."""
+    httpx.post(f"{another_server_of_moto}/moto-api/reset").raise_for_status()
+    return another_server_of_moto
+
+
+# One lab after another
+
+
+def test_a_second_lab_replaces_the_first_and_the_environment_is_put_back_in_the_end():
+    before = dict(os.environ)
+    first = Lab(expose=True, quiet=True)
+    save_image()
+    with Lab(expose=True, quiet=True) as second:
+        assert [listens(url) for url in (first.endpoint_url, first.django_url, first.public_url)] == [False] * 3
+        assert os.environ["AWS_ENDPOINT_URL"] == second.endpoint_url
+        from workshop_django.gallery.models import Image
+
+        assert Image.objects.count() == 0
+        save_image()
+        assert waiting(boto3.client("sqs"), second.queue_url) == 1
+    assert [listens(url) for url in (second.endpoint_url, second.django_url, second.public_url)] == [False] * 3
+    assert dict(os.environ) == before
+    second.close()
+    first.close()
+    assert dict(os.environ) == before
+
+
+def test_with_no_queue_and_no_django_it_is_an_empty_aws_alone():
+    with Lab(queue=False, django=False, quiet=True) as lab:
+        assert lab.queue_url is None
+        assert boto3.client("sqs").list_queues().get("QueueUrls", []) == []
+
+
+def test_the_queues_rules_can_be_chosen(another_aws, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", another_aws)
+    with Lab(django=False, visibility_timeout=2, max_receive_count=5, quiet=True) as lab:
+        attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=lab.queue_url, AttributeNames=["All"])
+    assert attributes["Attributes"]["VisibilityTimeout"] == "2"
+    assert json.loads(attributes["Attributes"]["RedrivePolicy"])["maxReceiveCount"] == 5
+
+
+def test_an_exception_in_the_block_closes_it():
+    with pytest.raises(ZeroDivisionError), Lab(django=False, quiet=True) as lab:
+        1 / 0  # noqa: B018
+    assert not listens(lab.endpoint_url)
+    assert Lab._open is None
+
+
+def test_what_stopping_a_part_raises_does_not_keep_the_rest_open(monkeypatch):
+    before = dict(os.environ)
+    lab = Lab(django=False, quiet=True)
+    restore = lab_module.tunnel.restore
+    monkeypatch.setattr(lab_module.tunnel, "restore", lambda: (restore(), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        lab.close()
+    assert not listens(lab.endpoint_url)
+    assert dict(os.environ) == before
+    monkeypatch.undo()
+    lab.close()
+
+
+def test_when_the_port_for_django_is_taken_meanwhile_it_takes_another(monkeypatch):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        taken = other.getsockname()[1]
+        ports = [taken]
+        free_port = lab_module.free_port
+        monkeypatch.setattr(lab_module, "free_port", lambda: ports.pop() if ports else free_port())
+        with Lab(expose=True, quiet=True) as lab:
+            from django.conf import settings
+
+            assert lab.django_port != taken
+            assert answers(lab.public_url)
+            assert lab.receiver_endpoint == settings.SYNC_ENDPOINTS[0]
+
+
+# Another server, or the real AWS
+
+
+@pytest.fixture(params=["moto", "fauxqs"])
+def another_server(request):
+    """The address of an SQS server that is not the lab's."""
+    if request.param == "moto":
+        yield request.getfixturevalue("another_aws")
+    else:
+        with fauxqs.running() as url:
+            yield url
+
+
+def test_the_server_that_aws_endpoint_url_names_is_used_and_left_running(another_server, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", another_server)
+    said = []
+    for _ in range(2):  # the second lab finds the queues of the first, and begins with empty ones, too
+        with Lab(django=False, say=said.append) as lab:
+            assert lab.endpoint_url == another_server
+            sqs = boto3.client("sqs")
+            sqs.send_message(QueueUrl=lab.queue_url, MessageBody="a")
+            assert waiting(sqs, lab.queue_url) == 1
+            with pytest.raises(LabError, match=r"stop_aws\(\) needs the local AWS; this lab uses http://127"):
+                lab.stop_aws()
+    with Lab(django=False, visibility_timeout=5, quiet=True) as lab:  # and gives them the rules that it was asked for
+        attributes = sqs.get_queue_attributes(QueueUrl=lab.queue_url, AttributeNames=["VisibilityTimeout"])
+        assert attributes["Attributes"]["VisibilityTimeout"] == "5"
+    assert listens(another_server)
+    assert said[0] == f"AWS     the server at {another_server}, which AWS_ENDPOINT_URL names."
+
+
+def test_a_server_that_is_not_there_is_a_sentence_that_names_the_variable(monkeypatch):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+    before = dict(os.environ)
+    with pytest.raises(LabError, match="AWS_ENDPOINT_URL is http://127.*no SQS server answers there.*Start it, or"):
+        Lab(quiet=True)
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("answer", [(200, {}, b"<html>hello</html>"), (404, {}, b"<html>what?</html>"), (200, {}, b"")])
+def test_a_server_that_is_no_sqs_server_is_a_sentence_that_names_the_variable(receiver, monkeypatch, answer):
+    receiver.answer = lambda request: answer
+    monkeypatch.setenv("AWS_ENDPOINT_URL", receiver.url)
+    with pytest.raises(LabError, match="AWS_ENDPOINT_URL is http://127.*no SQS server answers there"):
+        Lab(django=False, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("WORKSHOP_AWS", "yes"), ("WORKSHOP_AWS", "rael"), ("AWS_ENDPOINT_URL", "localhost:4566")]
+)
+def test_a_malformed_choice_is_named_and_corrected_the_next_lab_opens(monkeypatch, another_aws, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"{variable} is '{value}'"):
+        Lab(django=False)
+    monkeypatch.setenv("WORKSHOP_AWS", "local")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", another_aws)
+    with Lab(django=False, quiet=True) as lab:
+        assert lab.queue_url
+
+
+@pytest.fixture
+def real(monkeypatch):
+    """WORKSHOP_AWS=real, with nothing else that a person would set."""
+    monkeypatch.setenv("WORKSHOP_AWS", "real")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_real_aws_without_credentials_is_a_sentence_that_says_what_to_check(real):
+    with pytest.raises(LabError) as caught:
+        Lab()
+    assert str(caught.value) == (
+        "WORKSHOP_AWS=real, but AWS did not say who you are (Unable to locate credentials). "
+        "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION_NAME in .env, "
+        "or write WORKSHOP_AWS=local to work without an account."
+    )
+
+
+@pytest.mark.parametrize("trouble", ["half of the credentials", "no network", "no such profile", "no region"])
+def test_real_aws_in_any_trouble_is_a_sentence(real, trouble):
+    real.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    if trouble != "half of the credentials":
+        real.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    if trouble == "no network":
+        real.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    if trouble == "no such profile":
+        real.setenv("AWS_PROFILE", "of-nobody")
+    if trouble == "no region":
+        real.delenv("AWS_DEFAULT_REGION")
+        real.delenv("AWS_REGION_NAME")
+    with pytest.raises(LabError, match="WORKSHOP_AWS=real, but AWS did not say who you are") as caught:
+        Lab()
+    assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def real_account(real, another_aws):
+    """The real AWS, played by a server: a boto3 client of the person's own."""
+    real.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    real.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    real.setenv("AWS_ENDPOINT_URL", another_aws)
+    return boto3.client("sqs")
+
+
+def test_on_a_real_account_it_says_which_and_uses_what_is_there_and_changes_nothing(real_account, capsys):
+    dead = real_account.create_queue(QueueName="my-dead-letters")["QueueUrl"]
+    arn = real_account.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 7})
+    url = real_account.create_queue(QueueName=QUEUE_NAME, Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    real_account.send_message(QueueUrl=url, MessageBody="mine")
+    with Lab(django=False) as lab:
+        assert lab.queue_url == url
+        assert lab.dead_letter_queue_url == dead
+        assert os.environ["AWS_ACCESS_KEY_ID"] == "AKIAEXAMPLE"
+        lab.show_terminal_settings()
+        with pytest.raises(LabError, match=r"stop_aws\(\) needs the local AWS; this lab uses"):
+            lab.stop_aws()
+    said = capsys.readouterr().out
+    assert "AWS     REAL: account 123456789012 as arn:aws:sts::123456789012:" in said
+    assert "What you do here is kept and may cost money." in said
+    assert "Queue   image-processing-sync, with the dead-letter queue my-dead-letters" in said
+    assert "secret" not in said
+    assert waiting(real_account, url) == 1
+    assert len(real_account.list_queues()["QueueUrls"]) == 2
+
+
+def test_on_a_real_account_the_queue_of_the_settings_is_used(real_account, real):
+    url = real_account.create_queue(QueueName="my-own-queue")["QueueUrl"]
+    real.setenv("SQS_QUEUE_URL", url)
+    said = []
+    with Lab(django=False, say=said.append) as lab:
+        assert (lab.queue_url, lab.dead_letter_queue_url) == (url, None)
+    assert said[1] == "Queue   my-own-queue, with no dead-letter queue"
+
+
+def test_on_a_real_account_without_the_queue_nothing_is_created_but_a_sentence_says_how(real_account):
+    with pytest.raises(LabError, match="no queue image-processing-sync.*python3 -m workshop deploy --aws"):
+        Lab(django=False, quiet=True)
+    assert real_account.list_queues().get("QueueUrls", []) == []
+
+
+# What a person has in .env, or around
+
+
+def test_credentials_that_boto3_found_before_are_not_used_in_the_lab_nor_the_labs_after_it(another_aws, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", another_aws)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+
+    def key():
+        return boto3.client("sqs")._request_signer._credentials.access_key
+
+    assert key() == "mine"
+    with Lab(django=False, quiet=True):
+        assert key() == "local"
+    assert key() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_to_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(lab_module, "RUNS_FOLDER", tmp_path / "file" / "runs")
+    with pytest.raises(LabError, match="The workshop cannot write to .*Move the checkout to a folder that you may"):
+        run_folder.__wrapped__()
+
+
+@pytest.fixture
+def copied_checkout(tmp_path):
+    """A copy of the checkout: what is imported there is the copy, and it has a .env of its own."""
+    for name in ("workshop", "workshop_django"):
+        shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
+    shutil.copy(CHECKOUT / "lambda_function.py", tmp_path)
+    return tmp_path
+
+
+UPLOADS = """
+import os, httpx, boto3
+from workshop import Lab
+
+with Lab(quiet=True) as lab, httpx.Client(base_url=lab.django_url) as browser:
+    token = browser.get("/").cookies["csrftoken"]
+    files = {"file": ("picture.png", open("picture.png", "rb").read(), "image/png")}
+    browser.post("/", data={"csrfmiddlewaretoken": token, "title": "uploaded"}, files=files)
+    attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=lab.queue_url, AttributeNames=["All"])["Attributes"]
+    print("messages:", attributes["ApproximateNumberOfMessages"])
+print("left:", [name for name in ("AWS_PROFILE", "APP_KEY", "PYTHON_DOTENV_DISABLED") if name in os.environ])
+"""
+
+
+def test_what_is_in_env_for_real_aws_and_a_server_reaches_no_part_of_a_local_lab(copied_checkout):
+    (copied_checkout / ".env").write_text(
+        "AWS_PROFILE=mine\nAWS_ENDPOINT_URL_SQS=http://127.0.0.1:9\nAWS_SESSION_TOKEN=mine\nAPP_KEY=mine\n"
+        "SQS_QUEUE_URL=https://sqs.us-east-1.amazonaws.com/123456789012/mine\nDEBUG=perhaps\n"
+        "DATABASE_URL=postgres://127.0.0.1:9/mine\nSYNC_ENDPOINTS=https://example.com\nDJANGO_LOG_FILE=/no/such/folder\n"
+    )
+    (copied_checkout / "picture.png").write_bytes(picture())
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DJANGO_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", UPLOADS], cwd=copied_checkout, env=kept, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+    assert done.stdout == "messages: 1\nleft: []\n"
+
+
+# Several at once, and all gone in the end
+
+OPENS = """
+import sys, time
+import boto3, psutil
+from workshop import EventSourceMapping, Lab
+from workshop.picture import picture_file
+
+lab = Lab(expose=True, quiet=True)
+from workshop_django.gallery.models import Image
+Image.objects.create(title="one", file=picture_file(1))
+EventSourceMapping(lab.queue_url, lambda event, context: time.sleep(600), batch_size=1)
+attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=lab.queue_url, AttributeNames=["All"])["Attributes"]
+print(lab.endpoint_url, lab.folder, attributes["ApproximateNumberOfMessages"], Image.objects.count(), flush=True)
+print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
+sys.stdin.readline()
+{ends}
+"""
+
+ENDINGS = {
+    "kill -9": "",
+    "SIGTERM": "",
+    "an exception": "raise RuntimeError('no')",
+}
+
+
+@pytest.fixture(scope="module")
+def three_labs():
+    """Three processes with a lab each, open at the same time: name -> (process, line that it said, its children)."""
+    processes = {
+        how: subprocess.Popen(
+            [sys.executable, "-c", OPENS.format(ends=ends)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for how, ends in ENDINGS.items()
+    }
+    labs = {}
+    for how, process in processes.items():
+        said = process.stdout.readline().split()
+        labs[how] = (process, said, [psutil.Process(int(pid)) for pid in process.stdout.readline().split()])
+    yield labs
+    for process in processes.values():
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def seconds_until_gone(children):
+    started = time.monotonic()
+    until(lambda: not any(runs(child) for child in children), timeout=15)
+    return time.monotonic() - started
+
+
+def test_labs_in_several_processes_at_once_do_not_meet(three_labs):
+    said = [line for _, line, _ in three_labs.values()]
+    assert [(messages, images) for _, _, messages, images in said] == [("1", "1")] * 3
+    assert len({address for address, *_ in said}) == 3
+    assert len({folder for _, folder, *_ in said}) == 3
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+def test_however_its_process_ends_no_child_is_left_behind(three_labs, how):
+    process, (_, folder, *_), children = three_labs[how]
+    assert len(children) >= 4  # AWS, Django and its worker, the agent
+    if how == "kill -9":
+        process.kill()
+    elif how == "SIGTERM":
+        process.terminate()
+    else:
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.wait(30)
+    seconds = seconds_until_gone(children)
+    print(f"{len(children)} children gone {seconds:.2f} s after {how}")
+    if how == "an exception":
+        assert not Path(folder).exists()  # it tidied up itself
+    process.wait(30)
+    run_folder.__wrapped__()
+    assert not Path(folder).exists()  # at the latest, the next one does
+
+
+def test_a_restarted_kernel_leaves_no_child_of_the_lab_behind():
+    manager, client = start_new_kernel(cwd=str(CHECKOUT / "notebooks"))
+    try:
+        said = []
+        client.execute_interactive(
+            "from workshop import Lab; lab = Lab(expose=True, quiet=True)\n"
+            "import psutil; print(*(p.pid for p in psutil.Process().children(recursive=True)))",
+            timeout=60,
+            output_hook=lambda message: said.append(message["content"].get("text", "")),
+        )
+        children = [psutil.Process(int(pid)) for pid in "".join(said).split()]
+        assert len(children) >= 4
+        manager.restart_kernel(now=True)
+        print(f"{len(children)} children gone {seconds_until_gone(children):.2f} s after a restart of the kernel")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

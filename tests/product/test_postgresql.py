@@ -1,0 +1,150 @@
+"""The same project on PostgreSQL: a real server, migrated, served by granian, its outbox relayed by two at once."""
+
+import getpass
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from django_site import APP_KEY, ENDPOINT, RECEIVER, bodies, child_environment, picture
+
+from workshop.lab.django_server import DjangoServer
+from workshop.lab.processes import free_port
+
+MANAGE = Path(__file__).parent.parent.parent / "workshop_django" / "manage.py"
+
+
+def program(name: str) -> str | None:
+    """One of PostgreSQL's programs; Debian keeps them off the PATH."""
+    debian = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *debian]))
+
+
+pytestmark = pytest.mark.skipif(not program("initdb"), reason="PostgreSQL's server is not installed here")
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """A PostgreSQL server of these tests' own: its URL."""
+    port = free_port()
+    account = {}
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:  # pytest's own folders are closed to other users
+        if getpass.getuser() == "root":  # PostgreSQL refuses to run as root
+            account = {"user": "postgres"}
+            shutil.chown(folder, "postgres")
+        data = Path(folder) / "data"
+
+        def run(*command):
+            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, **account)
+
+        run(program("initdb"), "-D", data, "-U", "workshop", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        run(program("pg_ctl"), "-D", data, "-o", options, "-l", Path(folder) / "log", "-w", "start")
+        with psycopg.connect(f"postgres://workshop@127.0.0.1:{port}/postgres", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE gallery")
+        yield f"postgres://workshop@127.0.0.1:{port}/gallery"
+        run(program("pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+
+
+@pytest.fixture
+def environment(postgres, tmp_path):
+    (tmp_path / "media").mkdir()
+    return {
+        "DJANGO_SETTINGS_MODULE": "workshop_django.config.settings",
+        "SECRET_KEY": "only-for-tests",
+        "DEBUG": "true",
+        "DATABASE_URL": postgres,
+        "MEDIA_ROOT": str(tmp_path / "media"),
+        "APP_KEY": APP_KEY,
+        "SYNC_ENDPOINTS": ENDPOINT,
+    }
+
+
+@pytest.fixture
+def manage(environment):
+    """manage("relay_outbox", SQS_QUEUE_URL=...) -> the running command."""
+
+    def manage(*arguments, **variables):
+        return subprocess.Popen(
+            [sys.executable, MANAGE, *arguments],
+            env=child_environment(**environment, **variables),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    return manage
+
+
+@pytest.fixture
+def server(environment, manage, tmp_path):
+    """granian on the migrated database, without a queue to send to."""
+    assert manage("migrate", "-v0").wait() == 0
+    server = DjangoServer(tmp_path, port=free_port(), env={**environment, "SQS_QUEUE_URL": ""})
+    server.start()
+    yield server
+    server.stop()
+
+
+def in_threads(call, arguments) -> list:
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(call, arguments))
+
+
+def test_uploads_wait_two_relays_send_each_once_and_concurrent_duplicates_are_processed_once(
+    server, manage, postgres, make_queue, sqs, tmp_path
+):
+    # Twenty images are uploaded, as a browser does, while there is no queue.
+    def upload(number):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        cookie = response.headers["Set-Cookie"].split(";")[0]
+        token = response.read().decode().partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+        parts = [
+            b'Content-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n' + token.encode(),
+            b'Content-Disposition: form-data; name="file"; filename="%d.png"\r\n\r\n' % number + picture(),
+        ]
+        body = b"".join(b"--limit\r\n" + part + b"\r\n" for part in parts) + b"--limit--\r\n"
+        headers = {"Content-Type": "multipart/form-data; boundary=limit", "Cookie": cookie}
+        connection.request("POST", "/", body, headers)
+        return connection.getresponse().status
+
+    assert in_threads(upload, range(20)) == [302] * 20
+    with psycopg.connect(postgres) as connection:
+        image_ids = [row[0] for row in connection.execute("SELECT id FROM gallery_image ORDER BY id")]
+        assert connection.execute("SELECT count(*) FROM sqs_outboxmessage WHERE sent_at IS NULL").fetchone() == (20,)
+
+    queue_url = make_queue()
+    both = [manage("relay_outbox", SQS_QUEUE_URL=queue_url) for _ in range(2)]
+    assert sum(int(relay.communicate()[0].split()[1]) for relay in both) == 20
+    assert sorted(json.loads(body)["data"]["image_id"] for body in bodies(sqs, queue_url)) == image_ids
+
+    # Every message is delivered four times at once.
+    def deliver(image_id):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        headers = {
+            "Authorization": f"Token {APP_KEY}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": f"message-{image_id}",
+        }
+        connection.request("POST", RECEIVER, json.dumps({"image_id": image_id}), headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())["message"]
+
+    answers = in_threads(deliver, [image_id for image_id in image_ids for _ in range(4)])
+    assert answers.count((200, "Data processed successfully")) == 20
+    assert answers.count((200, "Already processed")) == 60
+    with psycopg.connect(postgres) as connection:
+        assert connection.execute("SELECT count(*) FROM image_sync_receivedmessage").fetchone() == (20,)
+    assert len(list((tmp_path / "media" / "thumbnails").iterdir())) == 20
+
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", "/")
+    assert connection.getresponse().read().decode().count('class="state processed"') == 20

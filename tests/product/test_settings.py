@@ -1,0 +1,195 @@
+"""What the environment and .env say, and what the project answers: settings, system checks, schema, migrations."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core import checks
+from django.core.management import call_command
+from django.test.utils import override_settings
+from django_site import APP_KEY
+
+pytest_plugins = ["django_site_fixtures"]
+
+CHECKOUT = Path(__file__).parent.parent.parent
+PRODUCTION = {
+    "SECRET_KEY": "x9f-Wn2_8kQz7LmP4rTv6YbC1dEh3GjK5sAuNpXqZwRyBtVo-9Hs4",
+    "DEBUG": "",
+    "ALLOWED_HOSTS": "gallery.example",
+    "CSRF_TRUSTED_ORIGINS": "https://gallery.example",
+    "DATABASE_URL": "sqlite://:memory:",
+    "APP_KEY": "p7Gz-4Kc_Qm9XwLr2TnVb8YdHs5JfEa3",
+    "SYNC_ENDPOINTS": "https://one.example/api/v1/image-processing-sync",
+    "SECURE_PROXY_SSL_HEADER": "X-Forwarded-Proto",
+}
+
+
+def manage(*arguments, project=CHECKOUT, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, project / "workshop_django" / "manage.py", *arguments],
+        env={**os.environ, **PRODUCTION, **environment},
+        cwd=project,
+        capture_output=True,
+        text=True,
+    )
+
+
+def reason(finished: subprocess.CompletedProcess) -> str:
+    """The last line of what it complained of: the exception."""
+    assert finished.returncode == 1, finished.stdout
+    return finished.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A checkout of its own, whose .env a test may write."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(CHECKOUT / "workshop_django", folder / "workshop_django", ignore=shutil.ignore_patterns("media"))
+    return folder
+
+
+def test_for_production_the_deployment_check_has_nothing_to_say():
+    finished = manage("check", "--deploy", "--fail-level", "DEBUG")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout.strip() == "System check identified no issues (0 silenced)."
+
+
+def test_migrations_are_complete(django_site):
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)  # ends the process if they are not
+
+
+def test_the_openapi_schema_is_valid_without_a_warning_and_names_every_status(django_site, tmp_path):
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "schema.yaml"))
+    schema = (tmp_path / "schema.yaml").read_text("utf-8")
+    assert [status for status in (200, 400, 401, 404, 413, 500) if f"'{status}':" not in schema] == []
+    assert "Authorization" in schema
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "advice"),
+    [
+        ("SECRET_KEY", "", "Write SECRET_KEY="),
+        ("DEBUG", "yes please", "Write DEBUG=true or DEBUG=false"),
+        ("DATABASE_URL", "nonsense", "Write for example DATABASE_URL="),
+        ("DATABASE_URL", "mongodb://user:pass-word@host/db", "Write for example DATABASE_URL="),
+        ("SQS_QUEUE_URL", "image-processing-sync", "Write SQS_QUEUE_URL=https://"),
+        ("AWS_SECRET_ACCESS_KEY", "", "Set both, or neither"),
+        ("AWS_ACCESS_KEY_ID", "", "Set both, or neither"),
+        ("DJANGO_LOG_FILE", "/no/such/folder/django.log", "folder that does not exist"),
+    ],
+)
+def test_a_missing_or_malformed_value_names_the_variable_and_what_to_write(variable, value, advice):
+    said = reason(manage("check", **{variable: value}))
+    assert said.startswith("django.core.exceptions.ImproperlyConfigured:")
+    assert variable in said
+    assert advice in said
+    assert "pass-word" not in said
+
+
+def test_values_come_from_env_file_and_the_environment_wins(project):
+    (project / ".env").write_text("\ufeffAPP_KEY=from the file\nAWS_REGION_NAME=eu-west-1 # a comment\n", "utf-8")
+    environment = {**os.environ, **PRODUCTION, "AWS_REGION_NAME": "sa-east-1"}
+    del environment["APP_KEY"]
+    code = "from workshop_django.config import settings; print(settings.APP_KEY, settings.AWS_REGION_NAME)"
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert finished.stdout.strip() == "from the file sa-east-1", finished.stderr
+
+
+def test_an_env_file_in_another_encoding_is_named(project):
+    (project / ".env").write_text("SECRET_KEY=abc\n", "utf-16")  # as PowerShell's > writes it
+    assert ".env is not UTF-8" in reason(manage("check", project=project))
+    (project / ".env").unlink()
+
+
+def test_without_debug_the_site_is_closed_to_plain_http_and_only_a_named_header_of_a_proxy_is_believed():
+    code = """
+from django.conf import settings
+from django.test import Client
+settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+client = Client(headers={"host": "gallery.example"})
+print(client.get("/healthz").status_code, client.get("/api/schema").status_code,
+      client.get("/api/schema", headers={"X-Forwarded-Proto": "https"}).status_code)
+"""
+    assert manage("shell", "--no-imports", "-c", code).stdout.split() == ["200", "301", "200"]
+    finished = manage("shell", "--no-imports", "-c", code, SECURE_PROXY_SSL_HEADER="")
+    assert finished.stdout.split() == ["200", "301", "301"]
+
+
+def test_the_log_goes_to_the_file_that_the_settings_name_and_holds_no_key(tmp_path):
+    log = tmp_path / "django.log"
+    code = "import logging; logging.getLogger('workshop_django').warning('olá'); logging.getLogger('django').info('x')"
+    manage("shell", "--no-imports", "-c", code, DJANGO_LOG_FILE=str(log))
+    assert log.read_text("utf-8").splitlines()[0].endswith("WARNING workshop_django: olá")
+    assert PRODUCTION["APP_KEY"] not in log.read_text("utf-8")
+
+
+def test_a_debug_page_shows_no_key(django_site):
+    from django.conf import settings
+    from django.views.debug import get_default_exception_reporter_filter
+
+    with override_settings(SYNC_ENDPOINTS=["https://one.example/|their-key"], APP_KEY_FALLBACKS=["an-old-key"]):
+        shown = str(get_default_exception_reporter_filter().get_safe_settings())
+    for key in ("their-key", "an-old-key", APP_KEY, settings.SECRET_KEY):
+        assert key not in shown
+
+
+def test_sqlite_lets_readers_and_one_writer_work_at_once_and_has_writers_wait(django_site):
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (1,)  # NORMAL
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
+    assert connection.transaction_mode == "IMMEDIATE"
+
+
+# System checks
+
+
+def warned(**settings) -> list[str]:
+    with override_settings(**settings):
+        return [found.id for found in checks.run_checks() if found.id.startswith(("image_sync.", "gallery."))]
+
+
+def test_the_keys_of_these_tests_are_fine(django_site):
+    assert warned() == []
+
+
+def test_an_unset_key_is_warned_of(django_site):
+    assert warned(APP_KEY="") == ["image_sync.W001"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "short-key-1234",
+        "YOUR_SECURE_APP_KEY",
+        "a" * 40,
+        "ab" * 20,
+        "two words are no key in a header 123",
+        "ç" * 3 + APP_KEY,
+    ],
+)
+def test_a_weak_key_is_warned_of(django_site, key):
+    assert warned(APP_KEY=key) == ["image_sync.W002"]
+    assert warned(APP_KEY_FALLBACKS=[key]) == ["image_sync.W002"]
+
+
+def test_no_endpoints_are_warned_of(django_site):
+    assert warned(SYNC_ENDPOINTS=[]) == ["gallery.W001"]
+
+
+@pytest.mark.parametrize(
+    "entry", ["one.example/api", "ftp://one.example/", "https://", "http://[bad", "https://one.example:port/", "|key"]
+)
+def test_a_malformed_endpoint_is_an_error_that_names_it_and_not_its_key(django_site, entry):
+    with override_settings(SYNC_ENDPOINTS=["https://fine.example/x|key", f"{entry}|a-secret"]):
+        (found,) = [found for found in checks.run_checks() if found.id == "gallery.E001"]
+    assert found.is_serious()
+    assert "SYNC_ENDPOINTS" in found.msg
+    assert "a-secret" not in str(found)

@@ -1,0 +1,1 @@
+"""JupyterLab as the workshop starts it, and the chapters as slides."""

@@ -1,0 +1,169 @@
+"""Processes that the kit starts: each logs to a file and leaves a record, and none outlives its parent.
+
+child = Child("aws", "workshop.lab.local_aws", [port_file], folder=folder)
+child.start(ready=port_file.exists)
+child.stop()
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+START_TIMEOUT = 30  # seconds: a slow laptop with a virus scanner needs several for a first import
+STOP_TIMEOUT = 5  # seconds between asking a process to end and ending it
+LEFT_BEHIND_TIMEOUT = 1  # and for what it started and left behind
+
+
+class ProcessFailed(RuntimeError):
+    """A child process ended, or was not ready in time. The message names its log and quotes the end of it."""
+
+
+class Child:
+    """One Python module run as a process of its own, guarded so that it dies with this one.
+
+    `name` names the log (`folder/name.log`) and the record (`folder/name.pid`); `module` is run as
+    `python -m module` with `args`; `env` is added to this process's environment.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        args: Sequence[object] = (),
+        *,
+        folder: Path,
+        env: dict[str, str] | None = None,
+    ):
+        self.name = name
+        self.module = module
+        self.args = [str(arg) for arg in args]
+        self.folder = folder
+        self.env = env or {}
+        self.log_path = folder / f"{name}.log"
+        self.record_path = folder / f"{name}.pid"
+        self._process: psutil.Popen | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, ready: Callable[[], bool] | None = None, timeout: float = START_TIMEOUT) -> None:
+        """Start the process and wait until `ready()` is true.
+
+        Raises ProcessFailed if it ends before that or takes longer than `timeout` seconds.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        parent = psutil.Process()
+        command = [sys.executable, "-m", "workshop.lab.guard", str(parent.pid), repr(parent.create_time())]
+        with self.log_path.open("ab") as log:
+            self._process = psutil.Popen(
+                [*command, self.module, *self.args],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.env},
+                # Ctrl-C in the terminal goes to the parent alone, which then stops its children in order.
+                start_new_session=os.name == "posix",
+                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if os.name == "nt" else 0,
+            )
+        self._write_record(parent)
+        deadline = time.monotonic() + timeout
+        while ready and not ready():
+            if not self.alive:
+                self._forget()
+                raise ProcessFailed(f"{self.name} ended while it was starting. {self._end_of_log()}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise ProcessFailed(f"{self.name} was not ready after {timeout:g} s. {self._end_of_log()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the process and everything it started: politely first, then by force. Safe to call again."""
+        if self._process is None:
+            return
+        end_family(self._process)
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            self._process.wait()
+        self._process = None
+        self.record_path.unlink(missing_ok=True)
+
+    def _write_record(self, parent: psutil.Process) -> None:
+        record = {
+            "pid": self._process.pid,
+            "create_time": self._process.create_time(),
+            "name": self.name,
+            "parent": parent.pid,
+            "parent_create_time": parent.create_time(),
+        }
+        self.record_path.write_text(json.dumps(record), encoding="utf-8")
+
+    def _end_of_log(self) -> str:
+        lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+        return f"Its log, {self.log_path}, ends:\n" + "\n".join(lines)
+
+
+def end_family(process: psutil.Process) -> None:
+    """End a process and everything it started: it first, so that it can end the others, and by force in the end."""
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    _end([process], psutil.Process.terminate, STOP_TIMEOUT)
+    left = _end(family, psutil.Process.terminate, LEFT_BEHIND_TIMEOUT)
+    _end(left, psutil.Process.kill, STOP_TIMEOUT)
+
+
+def _end(processes: list[psutil.Process], how: Callable, timeout: float) -> list[psutil.Process]:
+    """Returns those that run on."""
+    left = [process for process in processes if not has_ended(process)]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            how(process)
+    deadline = time.monotonic() + timeout
+    while (left := [process for process in left if not has_ended(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """A zombie has ended, too: it only waits for its own parent to ask how."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that was free a moment ago. Another process may take it: try again then."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def is_free(port: int) -> bool:
+    """Could a server listen on this port of 127.0.0.1 now?"""
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # as servers do; on Windows it means another thing
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""The environment, its installation, and `doctor`. Standard library only: there may be no packages yet."""
