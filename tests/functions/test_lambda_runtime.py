@@ -217,7 +217,7 @@ def test_closed_no_process_is_left(tmp_path):
 
 PARENT = """
 import pathlib, sys
-from workshop.lambda_runtime import LambdaRuntime
+from workshop.functions.lambda_runtime import LambdaRuntime
 function = LambdaRuntime(pathlib.Path(sys.argv[1]))
 print(function.invoke({}).result["pid"], flush=True)
 function.invoke({"sleep": 60})

@@ -509,7 +509,7 @@ OPENS = """
 import sys, time
 import boto3, psutil
 from workshop import EventSourceMapping, Lab
-from workshop.picture import picture_file
+from workshop.lab import picture_file
 
 lab = Lab(expose=True, quiet=True)
 from workshop_django.gallery.models import Image

@@ -57,7 +57,7 @@ def test_a_running_child_has_a_record_and_a_stopped_one_has_none(tmp_path):
 
 PARENT = """
 import pathlib, sys
-from workshop.local_aws import LocalAws
+from workshop.lab.local_aws import LocalAws
 aws = LocalAws(pathlib.Path(sys.argv[1]))
 aws.start()
 print("started", flush=True)

@@ -594,7 +594,7 @@ PARENT = """
 import os, sys, time
 from pathlib import Path
 from pyngrok import ngrok
-from workshop import tunnel
+from workshop.lab import tunnel
 tunnel.configure(Path(sys.argv[1]), None)
 del os.environ["WORKSHOP_PARENT_PID"]  # the agent watches the process that started it anyway
 ngrok.connect(9)

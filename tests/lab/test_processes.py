@@ -201,7 +201,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it(start):
 
 PARENT = """
 import os, pathlib, signal, sys, time
-from workshop.processes import Child
+from workshop.lab.processes import Child
 
 folder = pathlib.Path(sys.argv[1])
 ready = folder / "grandchild"

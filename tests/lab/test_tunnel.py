@@ -94,7 +94,7 @@ NOTEBOOK = """
 import json, sys
 from pathlib import Path
 from pyngrok import ngrok
-from workshop import tunnel
+from workshop.lab import tunnel
 tunnel.configure(Path(sys.argv[1]), None)
 tunnels = [ngrok.connect(9), ngrok.connect(9)]
 print(json.dumps([ngrok.get_ngrok_process().proc.pid, *(t.public_url for t in tunnels)]), flush=True)
