@@ -1,4 +1,11 @@
-"""What the parts of the pipeline are called, on this machine and on AWS: the source guide's names."""
+"""What the parts of the pipeline are called, on this machine and on AWS: the source guide's names.
+
+And what a learner types. Standard library only.
+"""
+
+import os
+
+PROGRAM = "py -m workshop" if os.name == "nt" else "python3 -m workshop"
 
 QUEUE_NAME = "image-processing-sync"
 DEAD_LETTER_QUEUE_NAME = f"{QUEUE_NAME}-dlq"

@@ -17,9 +17,10 @@ from copied_checkout import Copy
 import workshop
 from workshop import __main__ as main_module
 from workshop import commands
-from workshop.commands import PROGRAM, main
+from workshop.commands import main
 from workshop.folders import CHECKOUT
 from workshop.lab.processes import free_port
+from workshop.names import PROGRAM
 
 
 def run(*arguments, python=sys.executable, flags=(), **variables):

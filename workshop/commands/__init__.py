@@ -21,11 +21,10 @@ import argparse
 import difflib
 import importlib
 import importlib.util
-import os
 import sys
 from types import ModuleType
 
-PROGRAM = "py -m workshop" if os.name == "nt" else "python3 -m workshop"
+from workshop.names import PROGRAM
 
 GROUPS = {
     "Learn": ["lab", "demo", "progress"],

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from workshop.commands import PROGRAM
 from workshop.folders import CHECKOUT, WORK_FOLDER
 from workshop.jupyter import configuration
+from workshop.names import PROGRAM
 
 from . import installation, virtual_environment
 
