@@ -166,7 +166,7 @@ def upload_a_picture(url: str) -> None:
 def thumbnail_of(checkout: Path, message_id: str) -> Path:
     """Where the receiver stored what it made for that message."""
     with closing(sqlite3.connect(checkout / "workshop_django/db.sqlite3")) as database:
-        query = "SELECT thumbnail FROM image_sync_receivedmessage WHERE idempotency_key = ?"
+        query = "SELECT file FROM image_sync_thumbnail, inbox_receivedmessage WHERE idempotency_key = ?"
         ((name,),) = database.execute(query, [message_id]).fetchall()
     return checkout / "workshop_django/media" / name
 
@@ -200,7 +200,7 @@ def test_the_guides_complete_test_passes_in_terminals_as_it_stands(checkout, ter
     django_log = terminal(typed(DJANGO_LOGS))
     same_log = terminal("exec python3 -m workshop logs --follow")
 
-    django_log.wait_for("Image 1", message_id, "processed")
+    django_log.wait_for(message_id, "processed")
     with Pillow.open(thumbnail_of(checkout, message_id)) as image:
         image.verify()
     for shown in (function_log, same_log):

@@ -17,7 +17,7 @@ def view(authentication=None, permission=None, post=None, **more):
         from rest_framework.response import Response
         from rest_framework.views import APIView
 
-        from workshop_django.image_sync.authentication import AppKeyAuthentication
+        from workshop_django.inbox.authentication import AppKeyAuthentication
 
         classes = {"key": AppKeyAuthentication, "in": IsAuthenticated, "any": AllowAny}
         attributes = {name: value() for name, value in more.items()}
@@ -524,7 +524,7 @@ def authentication(
 def on_top_of_the_workshops_own():
     from rest_framework.exceptions import AuthenticationFailed
 
-    from workshop_django.image_sync.authentication import AppKeyAuthentication
+    from workshop_django.inbox.authentication import AppKeyAuthentication
 
     class BearerKeyAuthentication(AppKeyAuthentication):
         def authenticate(self, request):

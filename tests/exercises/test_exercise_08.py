@@ -98,7 +98,7 @@ def test_q2_says_what_is_not_right(outcome, answer, because):
 @pytest.fixture
 def model(exercise):
     """ReceivedMessage; Django is ready when the exercise has opened its lab."""
-    from workshop_django.image_sync.models import ReceivedMessage
+    from workshop_django.inbox.models import ReceivedMessage
 
     return ReceivedMessage
 
@@ -106,29 +106,29 @@ def model(exercise):
 # Each answer to question 3 gets (model, transaction, IntegrityError) first, and is then process_once.
 
 
-def writes_the_row_first(model, transaction, taken, key, image, work):
+def writes_the_row_first(model, transaction, taken, key, work):
     with transaction.atomic():
         try:
             with transaction.atomic():
-                model.objects.create(idempotency_key=key, image=image)
+                model.objects.create(idempotency_key=key)
         except taken:
             return False
         work()
     return True
 
 
-def gets_or_creates(model, transaction, taken, key, image, work):
+def gets_or_creates(model, transaction, taken, key, work):
     with transaction.atomic():
-        _, created = model.objects.get_or_create(idempotency_key=key, defaults={"image": image})
+        _, created = model.objects.get_or_create(idempotency_key=key)
         if created:
             work()
         return created
 
 
-def looks_after_the_error(model, transaction, taken, key, image, work):
+def looks_after_the_error(model, transaction, taken, key, work):
     try:
         with transaction.atomic():
-            model(idempotency_key=key, image=image).save(force_insert=True)
+            model(idempotency_key=key).save(force_insert=True)
             work()
     except taken:
         if model.objects.filter(idempotency_key=key).exists():
@@ -137,49 +137,49 @@ def looks_after_the_error(model, transaction, taken, key, image, work):
     return True
 
 
-def inserts_and_ignores_conflicts(model, transaction, taken, key, image, work):
+def inserts_and_ignores_conflicts(model, transaction, taken, key, work):
     with transaction.atomic():
         before = model.objects.filter(idempotency_key=key).select_for_update().first()
         if before is None:
-            model.objects.bulk_create([model(idempotency_key=key, image=image)])
+            model.objects.bulk_create([model(idempotency_key=key)])
             work()
     return before is None
 
 
-def looks_then_notes(model, transaction, taken, key, image, work):
+def looks_then_notes(model, transaction, taken, key, work):
     if model.objects.filter(idempotency_key=key).exists():
         return False
     work()
-    model.objects.create(idempotency_key=key, image=image)
+    model.objects.create(idempotency_key=key)
     return True
 
 
-def looks_outside(model, transaction, taken, key, image, work):
+def looks_outside(model, transaction, taken, key, work):
     if model.objects.filter(idempotency_key=key).exists():
         return False
     with transaction.atomic():
         work()
-        model.objects.get_or_create(idempotency_key=key, defaults={"image": image})
+        model.objects.get_or_create(idempotency_key=key)
     return True
 
 
-def looks_then_notes_in_a_transaction(model, transaction, taken, key, image, work):
+def looks_then_notes_in_a_transaction(model, transaction, taken, key, work):
     with transaction.atomic():
-        return looks_then_notes(model, transaction, taken, key, image, work)
+        return looks_then_notes(model, transaction, taken, key, work)
 
 
-def claims_and_forgets_to_undo(model, transaction, taken, key, image, work):
+def claims_and_forgets_to_undo(model, transaction, taken, key, work):
     try:
-        model.objects.create(idempotency_key=key, image=image)
+        model.objects.create(idempotency_key=key)
     except taken:
         return False
     work()
     return True
 
 
-def claims_and_undoes(model, transaction, taken, key, image, work):
+def claims_and_undoes(model, transaction, taken, key, work):
     try:
-        row = model.objects.create(idempotency_key=key, image=image)
+        row = model.objects.create(idempotency_key=key)
     except taken:
         return False
     try:
@@ -191,9 +191,9 @@ def claims_and_undoes(model, transaction, taken, key, image, work):
     return True
 
 
-def undoes_the_row_alone(model, transaction, taken, key, image, work):
+def undoes_the_row_alone(model, transaction, taken, key, work):
     try:
-        row = model.objects.create(idempotency_key=key, image=image)
+        row = model.objects.create(idempotency_key=key)
     except taken:
         return False
     try:
@@ -204,41 +204,41 @@ def undoes_the_row_alone(model, transaction, taken, key, image, work):
     return True
 
 
-def takes_every_integrity_error_for_a_duplicate(model, transaction, taken, key, image, work):
+def takes_every_integrity_error_for_a_duplicate(model, transaction, taken, key, work):
     try:
         with transaction.atomic():
-            model.objects.create(idempotency_key=key, image=image)
+            model.objects.create(idempotency_key=key)
             work()
     except taken:
         return False
     return True
 
 
-def swallows(model, transaction, taken, key, image, work):
+def swallows(model, transaction, taken, key, work):
     try:
-        return gets_or_creates(model, transaction, taken, key, image, work)
+        return gets_or_creates(model, transaction, taken, key, work)
     except Exception:
         return False
 
 
-def never_returns_false(model, transaction, taken, key, image, work):
-    gets_or_creates(model, transaction, taken, key, image, work)
+def never_returns_false(model, transaction, taken, key, work):
+    gets_or_creates(model, transaction, taken, key, work)
     return True
 
 
-def raises_for_a_duplicate(model, transaction, taken, key, image, work):
+def raises_for_a_duplicate(model, transaction, taken, key, work):
     with transaction.atomic():
-        model.objects.create(idempotency_key=key, image=image)
+        model.objects.create(idempotency_key=key)
         work()
     return True
 
 
-def stores_no_row(model, transaction, taken, key, image, work):
+def stores_no_row(model, transaction, taken, key, work):
     work()
     return True
 
 
-def remembers_by_itself(model, transaction, taken, key, image, work, known=set(), lock=threading.Lock()):  # noqa: B006, B008
+def remembers_by_itself(model, transaction, taken, key, work, known=set(), lock=threading.Lock()):  # noqa: B006, B008
     with lock:
         if key in known:
             return False
@@ -247,27 +247,27 @@ def remembers_by_itself(model, transaction, taken, key, image, work, known=set()
     return True
 
 
-def works_twice(model, transaction, taken, key, image, work):
+def works_twice(model, transaction, taken, key, work):
     work()
-    return writes_the_row_first(model, transaction, taken, key, image, work)
+    return writes_the_row_first(model, transaction, taken, key, work)
 
 
-def returns_nothing_new(model, transaction, taken, key, image, work):
-    return None if gets_or_creates(model, transaction, taken, key, image, work) else False
+def returns_nothing_new(model, transaction, taken, key, work):
+    return None if gets_or_creates(model, transaction, taken, key, work) else False
 
 
-def always_works(model, transaction, taken, key, image, work):
+def always_works(model, transaction, taken, key, work):
     with transaction.atomic():
-        _, created = model.objects.get_or_create(idempotency_key=key, defaults={"image": image})
+        _, created = model.objects.get_or_create(idempotency_key=key)
         work()
         return created
 
 
-def works_and_takes_it_back(model, transaction, taken, key, image, work):
+def works_and_takes_it_back(model, transaction, taken, key, work):
     try:
         with transaction.atomic():
             work()
-            model.objects.create(idempotency_key=key, image=image)
+            model.objects.create(idempotency_key=key)
     except taken:
         if model.objects.filter(idempotency_key=key).exists():
             return False
@@ -275,19 +275,19 @@ def works_and_takes_it_back(model, transaction, taken, key, image, work):
     return True
 
 
-def remembers_failures_too(model, transaction, taken, key, image, work, known=set()):  # noqa: B006
+def remembers_failures_too(model, transaction, taken, key, work, known=set()):  # noqa: B006
     if key in known:
         return False
     known.add(key)
-    return gets_or_creates(model, transaction, taken, key, image, work)
+    return gets_or_creates(model, transaction, taken, key, work)
 
 
-def remembers_and_writes(model, transaction, taken, key, image, work, known=set()):  # noqa: B006
+def remembers_and_writes(model, transaction, taken, key, work, known=set()):  # noqa: B006
     if key in known:
         return False
     known.add(key)
     try:
-        return gets_or_creates(model, transaction, taken, key, image, work)
+        return gets_or_creates(model, transaction, taken, key, work)
     except BaseException:
         known.discard(key)
         raise
@@ -299,8 +299,8 @@ def process_once(model):
     from django.db import IntegrityError, transaction
 
     def make(answer):
-        def process_once(key, image, work):
-            return answer(model, transaction, IntegrityError, key, image, work)
+        def process_once(key, work):
+            return answer(model, transaction, IntegrityError, key, work)
 
         return process_once
 

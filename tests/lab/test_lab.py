@@ -119,19 +119,20 @@ def test_the_queue_has_a_dead_letter_queue_and_awss_advice_for_a_timeout(lab):
 
 
 def test_a_saved_image_comes_through_the_whole_pipeline(lab):
-    from workshop_django.image_sync.models import ReceivedMessage
+    from workshop_django.image_sync.models import Thumbnail
 
     image = save_image()
     mapping = EventSourceMapping(lab.queue_url, lambda_handler)
     mapping.run_until_empty()
     assert (mapping.delivered, mapping.failed) == (1, 0)
-    received = ReceivedMessage.objects.get(image=image)
-    assert Path(received.thumbnail.path).is_relative_to(lab.folder / "media")
+    received = Thumbnail.objects.get(image=image)
+    assert Path(received.file.path).is_relative_to(lab.folder / "media")
 
 
 @pytest.mark.skipif(find_aws_cli() is None, reason="there is no AWS CLI 2 here: apt-get install awscli")
 def test_the_aws_cli_in_another_terminal_makes_a_thumbnail_appear(lab, capsys, tmp_path):
-    from workshop_django.image_sync.models import ReceivedMessage
+    from workshop_django.image_sync.models import Thumbnail
+    from workshop_django.inbox.models import ReceivedMessage
 
     lab.show_terminal_settings()
     settings = dict(re.findall(r"(?:export |\$env:)(\w+) ?= ?\"?([^\"\n]*)", capsys.readouterr().out))
@@ -143,7 +144,7 @@ def test_the_aws_cli_in_another_terminal_makes_a_thumbnail_appear(lab, capsys, t
     }
     image = save_image()
     EventSourceMapping(lab.queue_url, lambda_handler).run_until_empty()
-    before = ReceivedMessage.objects.filter(image=image).count()
+    before = Thumbnail.objects.filter(image=image).count()
     app = {"endpoint": lab.receiver_endpoint, "key": lab.app_key}
     body = json.dumps({"apps": [app], "data": {"image_id": image.pk}})
     command = ["sqs", "send-message", "--queue-url", lab.queue_url, "--message-body", body]
@@ -156,10 +157,10 @@ def test_the_aws_cli_in_another_terminal_makes_a_thumbnail_appear(lab, capsys, t
             text=True,
         )
         assert sent.returncode == 0, sent.stderr
-        until(lambda: ReceivedMessage.objects.filter(image=image).count() == before + 1)
-    row = ReceivedMessage.objects.filter(image=image).latest("pk")
-    assert row.idempotency_key == json.loads(sent.stdout)["MessageId"]
-    assert Path(row.thumbnail.path).stat().st_size > 0
+        until(lambda: Thumbnail.objects.filter(image=image).count() == before + 1)
+    row = Thumbnail.objects.filter(image=image).latest("pk")
+    assert ReceivedMessage.objects.filter(idempotency_key=json.loads(sent.stdout)["MessageId"]).count() == 1
+    assert Path(row.file.path).stat().st_size > 0
 
 
 def test_django_starts_again_at_the_same_port_with_other_settings(lab):
@@ -197,7 +198,7 @@ def test_aws_goes_away_and_comes_back_at_the_same_address_with_the_same_queues_e
 def test_ten_images_saved_while_sqs_is_away_are_delivered_once_each_after_one_relay(lab):
     from django.core.management import call_command
 
-    from workshop_django.image_sync.models import ReceivedMessage
+    from workshop_django.image_sync.models import Thumbnail
 
     lab.stop_aws()
     images = [save_image() for _ in range(10)]
@@ -207,9 +208,9 @@ def test_ten_images_saved_while_sqs_is_away_are_delivered_once_each_after_one_re
     mapping = EventSourceMapping(lab.queue_url, lambda_handler)
     mapping.run_until_empty(timeout=30)
     assert (mapping.delivered, mapping.failed) == (10, 0)
-    received = ReceivedMessage.objects.filter(image__in=images)
+    received = Thumbnail.objects.filter(image__in=images)
     assert sorted(received.values_list("image_id", flat=True)) == [image.pk for image in images]
-    assert len({row.thumbnail.name for row in received}) == 10
+    assert len({row.file.name for row in received}) == 10
 
 
 @pytest.fixture(scope="module")

@@ -227,9 +227,20 @@ def test_the_admin_shows_images_outbox_and_received_messages_and_no_keys(client,
     headers = {"Authorization": f"Token {APP_KEY}", "Idempotency-Key": "message-1"}
     client.post(RECEIVER, {"image_id": image.pk}, content_type="application/json", headers=headers)
     client.force_login(User.objects.create_superuser("admin"))
-    for path in ("gallery/image/", "gallery/image/add/", "sqs/outboxmessage/", "image_sync/receivedmessage/"):
+    for path in (
+        "gallery/image/",
+        "gallery/image/add/",
+        "sqs/outboxmessage/",
+        "inbox/receivedmessage/",
+        "image_sync/thumbnail/",
+    ):
         assert client.get(f"/admin/{path}").status_code == 200
-    for path in ("gallery/image/1/change/", "sqs/outboxmessage/1/change/", "image_sync/receivedmessage/1/change/"):
+    for path in (
+        "gallery/image/1/change/",
+        "sqs/outboxmessage/1/change/",
+        "inbox/receivedmessage/1/change/",
+        "image_sync/thumbnail/1/change/",
+    ):
         answer = client.get(f"/admin/{path}")
         assert answer.status_code == 200
         assert APP_KEY not in answer.text

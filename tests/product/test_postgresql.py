@@ -142,7 +142,7 @@ def test_uploads_wait_two_relays_send_each_once_and_concurrent_duplicates_are_pr
     assert answers.count((200, "Data processed successfully")) == 20
     assert answers.count((200, "Already processed")) == 60
     with psycopg.connect(postgres) as connection:
-        assert connection.execute("SELECT count(*) FROM image_sync_receivedmessage").fetchone() == (20,)
+        assert connection.execute("SELECT count(*) FROM image_sync_thumbnail").fetchone() == (20,)
     assert len(list((tmp_path / "media" / "thumbnails").iterdir())) == 20
 
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)

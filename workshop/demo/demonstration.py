@@ -32,7 +32,7 @@ from workshop.lab.laboratory import FUNCTION_TIMEOUT, Lab
 from workshop.names import RECEIVER_PATH
 from workshop_django.gallery.forms import ImageForm
 from workshop_django.gallery.models import Image
-from workshop_django.image_sync.models import ReceivedMessage
+from workshop_django.image_sync.models import Thumbnail
 from workshop_django.sqs.models import OutboxMessage
 
 from .events import FUNCTION, QUEUE, RECEIVER, SENDER, Event
@@ -75,13 +75,13 @@ class Delivery:
 
 @dataclass
 class Receiver:
-    """One of the apps. `received()` is what it has stored, as a queryset; its files lie in `media`."""
+    """One of the apps. `thumbnails()` is what it has made, as a queryset; its files lie in `media`."""
 
     name: str
     url: str
     key: str
     media: Path
-    received: Callable
+    thumbnails: Callable
     tunnel: bool = True
 
     @property
@@ -148,7 +148,7 @@ class Demonstration:
         self.extra: list[ExtraReceiver] = []
         self._first = ""  # the id of the message that was sent first
         self.receivers = [
-            Receiver(RECEIVER, lab.receiver_endpoint, lab.app_key, lab.folder / "media", ReceivedMessage.objects.all)
+            Receiver(RECEIVER, lab.receiver_endpoint, lab.app_key, lab.folder / "media", Thumbnail.objects.all)
         ]
         watch = self.watch
         self.mapping = EventSourceMapping(
@@ -191,7 +191,9 @@ class Demonstration:
         for number, extra in enumerate(self.extra, start=2):
             url = self.expose(extra.server.port) + RECEIVER_PATH
             self.receivers.append(
-                Receiver(f"{RECEIVER} {number}", url, extra.key, extra.media, extra.received, tunnel=self.many_tunnels)
+                Receiver(
+                    f"{RECEIVER} {number}", url, extra.key, extra.media, extra.thumbnails, tunnel=self.many_tunnels
+                )
             )
 
     @property
@@ -258,11 +260,11 @@ class Demonstration:
         return self.watch.deliveries.get(travel.message_id, [])
 
     def arrivals(self, travel: Travel) -> list[Arrival]:
-        """One for each row that a receiver has stored for this message."""
+        """One for each thumbnail that a receiver has made of this image."""
         found = []
         for receiver in self.receivers:
-            for row in receiver.received().filter(idempotency_key=travel.message_id):
-                at, path = row.received_at.timestamp(), receiver.media / row.thumbnail.name
+            for made in receiver.thumbnails().filter(image=travel.image):
+                at, path = made.made_at.timestamp(), receiver.media / made.file.name
                 found.append(Arrival(receiver, at, path, max(at, path.stat().st_mtime)))
         return found
 

@@ -125,81 +125,79 @@ def q2(lab, numbers):
     why="SQS delivers at least once: a receiver that cannot stand duplicates will, on some day, charge somebody twice.",
 )
 def q3(lab, process_once):
-    """process_once(key, image, work): True when work was done now, False when it was done before."""
-    from workshop_django.image_sync.models import ReceivedMessage
+    """process_once(key, work): True when work was done now, False when it was done before."""
+    from workshop_django.inbox.models import ReceivedMessage
 
-    with _an_image() as image:
+    def rows(key):
+        return ReceivedMessage.objects.filter(idempotency_key=key).count()
 
-        def rows(key):
-            return ReceivedMessage.objects.filter(idempotency_key=key).count()
+    first, second, taken, third = (f"message-{secrets.token_hex(8)}" for _ in range(4))
+    done = []
 
-        first, second, taken, third = (f"message-{secrets.token_hex(8)}" for _ in range(4))
-        done = []
+    def work():
+        done.append("work")
+        seen.append(rows(first))
 
-        def work():
-            done.append("work")
-            seen.append(rows(first))
+    seen = []
+    result = call(process_once, first, work)
+    if not done:
+        raise Wrong("work was not called for a message that is new")
+    if len(done) > 1:
+        raise Wrong(f"work was called {len(done)} times for one delivery")
+    if result is not True:
+        raise Wrong(f"it returned {result!r} for a message that is new; it should return True")
+    if rows(first) != 1:
+        raise Wrong("there is no row with the key afterwards, so a second delivery cannot be known")
+    result = call(process_once, first, work)
+    if len(done) > 1:
+        think = (
+            ". Write the row first: its unique key stops the second delivery before any work is done, and nothing "
+            "has to be taken back"
+        )
+        raise Wrong(f"the same message came a second time, and work was called again{'' if seen[0] else think}")
+    if result is not False:
+        raise Wrong(f"the same message came a second time, and it returned {result!r}; it should return False")
 
-        seen = []
-        result = call(process_once, first, image, work)
-        if not done:
-            raise Wrong("work was not called for a message that is new")
-        if len(done) > 1:
-            raise Wrong(f"work was called {len(done)} times for one delivery")
-        if result is not True:
-            raise Wrong(f"it returned {result!r} for a message that is new; it should return True")
-        if rows(first) != 1:
-            raise Wrong("there is no row with the key afterwards, so a second delivery cannot be known")
-        result = call(process_once, first, image, work)
-        if len(done) > 1:
-            think = (
-                ". Write the row first: its unique key stops the second delivery before any work is done, and nothing "
-                "has to be taken back"
-            )
-            raise Wrong(f"the same message came a second time, and work was called again{'' if seen[0] else think}")
-        if result is not False:
-            raise Wrong(f"the same message came a second time, and it returned {result!r}; it should return False")
+    def fails():
+        ReceivedMessage.objects.create(idempotency_key=f"{second}-half")
+        raise _WorkFailed("the work failed in its middle")
 
-        def fails():
-            ReceivedMessage.objects.create(idempotency_key=f"{second}-half", image=image)
-            raise _WorkFailed("the work failed in its middle")
+    outcome = attempt(process_once, second, fails)
+    if not isinstance(outcome, Raised):
+        raise Wrong(
+            f"work raised an exception, and it returned {outcome!r}: the sender would take that for done. Let the "
+            "exception go on"
+        )
+    if rows(second):
+        raise Wrong(
+            "work raised an exception, and the row with the key is still there: the retry would find it, and do "
+            "nothing. Put both into one transaction"
+        )
+    if rows(f"{second}-half"):
+        raise Wrong(
+            "work raised an exception, and what it had stored before is still there: the retry would store it "
+            "twice. Let work run inside of the transaction, too"
+        )
+    if call(process_once, second, lambda: None) is not True:
+        raise Wrong("work failed once, the message came again, and work was not called")
 
-        outcome = attempt(process_once, second, image, fails)
-        if not isinstance(outcome, Raised):
-            raise Wrong(
-                f"work raised an exception, and it returned {outcome!r}: the sender would take that for done. Let the "
-                "exception go on"
-            )
-        if rows(second):
-            raise Wrong(
-                "work raised an exception, and the row with the key is still there: the retry would find it, and do "
-                "nothing. Put both into one transaction"
-            )
-        if rows(f"{second}-half"):
-            raise Wrong(
-                "work raised an exception, and what it had stored before is still there: the retry would store it "
-                "twice. Let work run inside of the transaction, too"
-            )
-        if call(process_once, second, image, lambda: None) is not True:
-            raise Wrong("work failed once, the message came again, and work was not called")
+    _two_at_once(process_once)
+    if seen == [0]:
+        raise Wrong(
+            "work is called before the row is written. SQLite lets only one transaction write at a time, so here "
+            "nothing happens; with PostgreSQL both deliveries would work. Write the row first"
+        )
 
-        _two_at_once(process_once, image)
-        if seen == [0]:
-            raise Wrong(
-                "work is called before the row is written. SQLite lets only one transaction write at a time, so here "
-                "nothing happens; with PostgreSQL both deliveries would work. Write the row first"
-            )
+    def meets_another_unique_key():
+        ReceivedMessage.objects.create(idempotency_key=taken)
 
-        def meets_another_unique_key():
-            ReceivedMessage.objects.create(idempotency_key=taken, image=image)
-
-        call(process_once, taken, image, lambda: None)
-        outcome = attempt(process_once, third, image, meets_another_unique_key)
-        if not isinstance(outcome, Raised):
-            raise Wrong(
-                f"work itself met an IntegrityError, and it returned {outcome!r}: a failure is taken for a duplicate, "
-                "and the message is lost. Catch IntegrityError around the row alone, or look whether the key is there"
-            )
+    call(process_once, taken, lambda: None)
+    outcome = attempt(process_once, third, meets_another_unique_key)
+    if not isinstance(outcome, Raised):
+        raise Wrong(
+            f"work itself met an IntegrityError, and it returned {outcome!r}: a failure is taken for a duplicate, "
+            "and the message is lost. Catch IntegrityError around the row alone, or look whether the key is there"
+        )
 
 
 @question(
@@ -402,21 +400,9 @@ def _three_numbers(numbers: object) -> list[int]:
     return [int(numbers[name]) for name in names]
 
 
-@contextmanager
-def _an_image():
-    """An image in the database that nobody is told of: bulk_create sends no signal. It and its rows go at the end."""
-    from workshop_django.gallery.models import Image
-
-    [image] = Image.objects.bulk_create([Image(title="An image for a check", file="images/of-a-check.png")])
-    try:
-        yield image
-    finally:
-        Image.objects.filter(pk=image.pk).delete()
-
-
-def _two_at_once(process_once, image) -> None:
+def _two_at_once(process_once) -> None:
     """A second delivery comes while the first one is at work: once that succeeds, and once it fails."""
-    from workshop_django.image_sync.models import ReceivedMessage
+    from workshop_django.inbox.models import ReceivedMessage
 
     for first_fails in (False, True):
         key = f"message-{secrets.token_hex(8)}"
@@ -434,10 +420,10 @@ def _two_at_once(process_once, image) -> None:
             done.append("first")
 
         with ThreadPoolExecutor(1) as thread:
-            running = thread.submit(attempt, process_once, key, image, work)
+            running = thread.submit(attempt, process_once, key, work)
             at_work.wait(TIMEOUT)
             known_early = ReceivedMessage.objects.filter(idempotency_key=key).exists()
-            second = attempt(process_once, key, image, work)
+            second = attempt(process_once, key, work)
             second_ended.set()
             running.result()
         if known_early:

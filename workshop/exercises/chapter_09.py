@@ -382,7 +382,7 @@ class _Receiver:
         from rest_framework.exceptions import AuthenticationFailed
         from rest_framework.test import APIRequestFactory
 
-        from workshop_django.image_sync.authentication import AppKeyAuthentication
+        from workshop_django.inbox.authentication import AppKeyAuthentication
 
         request = APIRequestFactory().post("/", headers={"authorization": f"Token {key}"})
         with override_settings(**self._settings):

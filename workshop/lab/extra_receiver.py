@@ -86,10 +86,16 @@ class ExtraReceiver:
         return self.server.log_path.read_text(encoding="utf-8", errors="replace")
 
     def received(self):
-        """What this receiver has stored, as a queryset."""
-        from workshop_django.image_sync.models import ReceivedMessage
+        """What this receiver has processed, as a queryset."""
+        from workshop_django.inbox.models import ReceivedMessage
 
         return ReceivedMessage.objects.using(self.name)
+
+    def thumbnails(self):
+        """What it has made of it, as a queryset."""
+        from workshop_django.image_sync.models import Thumbnail
+
+        return Thumbnail.objects.using(self.name)
 
 
 def _migrated(folder: Path) -> Path:

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "workshop_django.sqs",
+    "workshop_django.inbox",
     "workshop_django.gallery",
     "workshop_django.image_sync",
     "workshop_django.live",
@@ -109,7 +110,7 @@ MEDIA_ROOT = environment.text("MEDIA_ROOT", str(BASE_DIR / "media"))
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": ["workshop_django.image_sync.authentication.AppKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["workshop_django.inbox.authentication.AppKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }

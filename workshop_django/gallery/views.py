@@ -5,7 +5,7 @@ from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from workshop_django.image_sync.models import ReceivedMessage
+from workshop_django.image_sync.models import Thumbnail
 from workshop_django.sqs.models import OutboxMessage
 
 from .forms import ImageForm
@@ -34,19 +34,19 @@ def gallery(request):
 
 
 def _cards(images: list[Image]) -> list[dict]:
-    """What the page shows of each image: itself, its state in words, and what was received, if anything was."""
+    """What the page shows of each image: itself, its state in words, and its thumbnail, if it has one."""
     ids = [image.pk for image in images]
-    received = {message.image_id: message for message in ReceivedMessage.objects.filter(image__in=ids).order_by("id")}
+    thumbnails = {made.image_id: made for made in Thumbnail.objects.filter(image__in=ids).order_by("id")}
     sent = dict(  # image id: when its message was sent, None while it waits
         OutboxMessage.objects.filter(body__data__image_id__in=ids).values_list("body__data__image_id", "sent_at")
     )
     cards = []
     for image in images:
-        if image.pk in received:
+        if image.pk in thumbnails:
             state = "processed"
         elif image.pk not in sent:
             state = "not announced"
         else:
             state = "sent" if sent[image.pk] else "waiting to be sent"
-        cards.append({"image": image, "received": received.get(image.pk), "state": state})
+        cards.append({"image": image, "thumbnail": thumbnails.get(image.pk), "state": state})
     return cards

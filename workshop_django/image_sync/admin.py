@@ -1,13 +1,16 @@
 from django.contrib import admin
 
-from .models import ReceivedMessage
+from workshop_django.inbox.admin import NewestPaginator
+
+from .models import Thumbnail
 
 
-@admin.register(ReceivedMessage)
-class ReceivedMessageAdmin(admin.ModelAdmin):
-    list_display = ["id", "image", "idempotency_key", "received_at"]
-    search_fields = ["idempotency_key"]
+@admin.register(Thumbnail)
+class ThumbnailAdmin(admin.ModelAdmin):
+    list_display = ["id", "image", "made_at"]
     list_select_related = ["image"]
+    paginator = NewestPaginator
+    show_full_result_count = False
 
     def has_add_permission(self, request):
         return False

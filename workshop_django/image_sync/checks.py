@@ -1,28 +1,20 @@
-"""`manage.py check` tells when the receiver's key is missing or weak."""
+"""`manage.py migrate` tells when the database was made by a checkout from before version 1.0."""
 
-from django.conf import settings
-from django.core.checks import Warning, register
+from django.core.checks import Error, Tags, register
+from django.db import connections
 
-MIN_LENGTH = 24  # characters: about 140 random bits in the alphabet of secrets.token_urlsafe
-PLACEHOLDERS = {"YOUR_SECURE_APP_KEY", "<APP_KEY>", "changeme"}
-HINT = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+FROM_BEFORE = "image_sync_receivedmessage"  # a table that only those checkouts made
 
 
-@register()
-def app_key(app_configs, **kwargs):
-    if not settings.APP_KEY:
-        return [Warning("APP_KEY is not set: the receiver lets nobody in.", hint=HINT, id="image_sync.W001")]
+@register(Tags.database)
+def fresh_database(app_configs, databases=None, **kwargs):
     return [
-        Warning(
-            f"{name} is weak: a placeholder, short, of few different characters, or not fit for a header.",
-            hint=HINT,
-            id="image_sync.W002",
+        Error(
+            f"The database {alias!r} was made by a checkout from before version 1.0, and cannot be migrated.",
+            hint="Nothing in it was meant to last: delete it (SQLite: the file of DATABASE_URL, as it is "
+            "workshop_django/db.sqlite3), and run `manage.py migrate` again.",
+            id="image_sync.E001",
         )
-        for name, keys in (("APP_KEY", [settings.APP_KEY]), ("APP_KEY_FALLBACKS", settings.APP_KEY_FALLBACKS))
-        if any(_is_weak(key) for key in keys)
+        for alias in databases or []
+        if FROM_BEFORE in connections[alias].introspection.table_names()
     ]
-
-
-def _is_weak(key: str) -> bool:
-    fits_a_header = key.isascii() and key.isprintable() and " " not in key
-    return key in PLACEHOLDERS or len(key) < MIN_LENGTH or len(set(key)) < 8 or not fits_a_header

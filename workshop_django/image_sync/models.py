@@ -1,24 +1,17 @@
-"""What the receiver has processed."""
+"""What the receiver has made."""
 
 from django.db import models
 
 
-class ReceivedMessage(models.Model):
-    """One message, processed once. The unique key is what makes a second delivery harmless."""
+class Thumbnail(models.Model):
+    """One effect of one message. An image that is announced twice, by two messages, has two."""
 
-    idempotency_key = models.CharField(
-        max_length=100,
-        unique=True,
-        null=True,
-        blank=True,
-        help_text="the SQS message id; callers without one have none",
-    )
-    image = models.ForeignKey("gallery.Image", on_delete=models.CASCADE, related_name="received_messages")
-    received_at = models.DateTimeField(auto_now_add=True)
-    thumbnail = models.ImageField(upload_to="thumbnails/", max_length=200)
+    image = models.ForeignKey("gallery.Image", on_delete=models.CASCADE, related_name="thumbnails")
+    file = models.ImageField(upload_to="thumbnails/", max_length=200)
+    made_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return f"message {self.idempotency_key or 'without a key'} for image {self.image_id}"
+        return f"thumbnail of image {self.image_id}"

@@ -4,7 +4,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 
 class AppKeyScheme(OpenApiAuthenticationExtension):
-    target_class = "workshop_django.image_sync.authentication.AppKeyAuthentication"
+    target_class = "workshop_django.inbox.authentication.AppKeyAuthentication"
     name = "AppKey"
 
     def get_security_definition(self, auto_schema):

@@ -10,7 +10,7 @@ from django.db.models import Max
 from django.dispatch import receiver
 
 from workshop_django.gallery.models import Image
-from workshop_django.image_sync.models import ReceivedMessage
+from workshop_django.image_sync.models import Thumbnail
 from workshop_django.sqs import SqSManager
 from workshop_django.sqs.errors import QueueDoesNotExist, QueueNotConfigured
 from workshop_django.sqs.models import OutboxMessage
@@ -61,7 +61,7 @@ def snapshot() -> dict:
         "waiting": counts and counts.waiting + counts.delayed,
         "in_flight": counts and counts.in_flight,
         "dead_letters": counts and counts.dead_letters,
-        "delivered": ReceivedMessage.objects.count(),
+        "delivered": Thumbnail.objects.count(),
         "problem": _problem(outcome),
         "images": _images(),
     }
@@ -85,17 +85,17 @@ def _images() -> list[dict]:
     """The latest images: title, state in words, and the thumbnail's address once there is one."""
     images = list(Image.objects.order_by("-id")[:IMAGES])
     ids = [image.pk for image in images]
-    of_these = ReceivedMessage.objects.filter(image__in=ids)
+    of_these = Thumbnail.objects.filter(image__in=ids)
     last_of_each = of_these.values("image").annotate(last=Max("id")).values("last")
-    received = {message.image_id: message for message in ReceivedMessage.objects.filter(id__in=last_of_each)}
+    thumbnails = {made.image_id: made for made in Thumbnail.objects.filter(id__in=last_of_each)}
     newest = OutboxMessage.objects.order_by("-id").values_list("body__data__image_id", "sent_at")[:OUTBOX_ROWS]
     sent_at = dict(newest)
     shown = []
     for image in images:
         thumbnail = None
-        if image.pk in received:
+        if image.pk in thumbnails:
             state = "processed"
-            thumbnail = received[image.pk].thumbnail.url
+            thumbnail = thumbnails[image.pk].file.url
         elif image.pk not in sent_at:
             state = "no message found"
         else:
