@@ -128,76 +128,78 @@ def q3(lab, process_once):
     """process_once(key, work): True when work was done now, False when it was done before."""
     from workshop_django.inbox.models import ReceivedMessage
 
-    def rows(key):
-        return ReceivedMessage.objects.filter(idempotency_key=key).count()
+    with _no_row_left():
 
-    first, second, taken, third = (f"message-{secrets.token_hex(8)}" for _ in range(4))
-    done = []
+        def rows(key):
+            return ReceivedMessage.objects.filter(idempotency_key=key).count()
 
-    def work():
-        done.append("work")
-        seen.append(rows(first))
+        first, second, taken, third = (f"message-{secrets.token_hex(8)}" for _ in range(4))
+        done = []
 
-    seen = []
-    result = call(process_once, first, work)
-    if not done:
-        raise Wrong("work was not called for a message that is new")
-    if len(done) > 1:
-        raise Wrong(f"work was called {len(done)} times for one delivery")
-    if result is not True:
-        raise Wrong(f"it returned {result!r} for a message that is new; it should return True")
-    if rows(first) != 1:
-        raise Wrong("there is no row with the key afterwards, so a second delivery cannot be known")
-    result = call(process_once, first, work)
-    if len(done) > 1:
-        think = (
-            ". Write the row first: its unique key stops the second delivery before any work is done, and nothing "
-            "has to be taken back"
-        )
-        raise Wrong(f"the same message came a second time, and work was called again{'' if seen[0] else think}")
-    if result is not False:
-        raise Wrong(f"the same message came a second time, and it returned {result!r}; it should return False")
+        def work():
+            done.append("work")
+            seen.append(rows(first))
 
-    def fails():
-        ReceivedMessage.objects.create(idempotency_key=f"{second}-half")
-        raise _WorkFailed("the work failed in its middle")
+        seen = []
+        result = call(process_once, first, work)
+        if not done:
+            raise Wrong("work was not called for a message that is new")
+        if len(done) > 1:
+            raise Wrong(f"work was called {len(done)} times for one delivery")
+        if result is not True:
+            raise Wrong(f"it returned {result!r} for a message that is new; it should return True")
+        if rows(first) != 1:
+            raise Wrong("there is no row with the key afterwards, so a second delivery cannot be known")
+        result = call(process_once, first, work)
+        if len(done) > 1:
+            think = (
+                ". Write the row first: its unique key stops the second delivery before any work is done, and nothing "
+                "has to be taken back"
+            )
+            raise Wrong(f"the same message came a second time, and work was called again{'' if seen[0] else think}")
+        if result is not False:
+            raise Wrong(f"the same message came a second time, and it returned {result!r}; it should return False")
 
-    outcome = attempt(process_once, second, fails)
-    if not isinstance(outcome, Raised):
-        raise Wrong(
-            f"work raised an exception, and it returned {outcome!r}: the sender would take that for done. Let the "
-            "exception go on"
-        )
-    if rows(second):
-        raise Wrong(
-            "work raised an exception, and the row with the key is still there: the retry would find it, and do "
-            "nothing. Put both into one transaction"
-        )
-    if rows(f"{second}-half"):
-        raise Wrong(
-            "work raised an exception, and what it had stored before is still there: the retry would store it "
-            "twice. Let work run inside of the transaction, too"
-        )
-    if call(process_once, second, lambda: None) is not True:
-        raise Wrong("work failed once, the message came again, and work was not called")
+        def fails():
+            ReceivedMessage.objects.create(idempotency_key=f"{second}-half")
+            raise _WorkFailed("the work failed in its middle")
 
-    _two_at_once(process_once)
-    if seen == [0]:
-        raise Wrong(
-            "work is called before the row is written. SQLite lets only one transaction write at a time, so here "
-            "nothing happens; with PostgreSQL both deliveries would work. Write the row first"
-        )
+        outcome = attempt(process_once, second, fails)
+        if not isinstance(outcome, Raised):
+            raise Wrong(
+                f"work raised an exception, and it returned {outcome!r}: the sender would take that for done. Let the "
+                "exception go on"
+            )
+        if rows(second):
+            raise Wrong(
+                "work raised an exception, and the row with the key is still there: the retry would find it, and do "
+                "nothing. Put both into one transaction"
+            )
+        if rows(f"{second}-half"):
+            raise Wrong(
+                "work raised an exception, and what it had stored before is still there: the retry would store it "
+                "twice. Let work run inside of the transaction, too"
+            )
+        if call(process_once, second, lambda: None) is not True:
+            raise Wrong("work failed once, the message came again, and work was not called")
 
-    def meets_another_unique_key():
-        ReceivedMessage.objects.create(idempotency_key=taken)
+        _two_at_once(process_once)
+        if seen == [0]:
+            raise Wrong(
+                "work is called before the row is written. SQLite lets only one transaction write at a time, so here "
+                "nothing happens; with PostgreSQL both deliveries would work. Write the row first"
+            )
 
-    call(process_once, taken, lambda: None)
-    outcome = attempt(process_once, third, meets_another_unique_key)
-    if not isinstance(outcome, Raised):
-        raise Wrong(
-            f"work itself met an IntegrityError, and it returned {outcome!r}: a failure is taken for a duplicate, "
-            "and the message is lost. Catch IntegrityError around the row alone, or look whether the key is there"
-        )
+        def meets_another_unique_key():
+            ReceivedMessage.objects.create(idempotency_key=taken)
+
+        call(process_once, taken, lambda: None)
+        outcome = attempt(process_once, third, meets_another_unique_key)
+        if not isinstance(outcome, Raised):
+            raise Wrong(
+                f"work itself met an IntegrityError, and it returned {outcome!r}: a failure is taken for a duplicate, "
+                "and the message is lost. Catch IntegrityError around the row alone, or look whether the key is there"
+            )
 
 
 @question(
@@ -398,6 +400,18 @@ def _three_numbers(numbers: object) -> list[int]:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
             raise Wrong(f"{name} is {value!r}; write a whole number")
     return [int(numbers[name]) for name in names]
+
+
+@contextmanager
+def _no_row_left():
+    """Rows that the block adds to what the receiver has stored go at its end."""
+    from workshop_django.inbox.models import ReceivedMessage
+
+    known = list(ReceivedMessage.objects.values_list("pk", flat=True))
+    try:
+        yield
+    finally:
+        ReceivedMessage.objects.exclude(pk__in=known).delete()
 
 
 def _two_at_once(process_once) -> None:
