@@ -212,6 +212,7 @@ def test_requests_are_recorded_newest_first_and_shown_on_a_page(public_url, conn
     assert message.request["headers"]["Authorization"] == ["Token k"]
     assert (message.response["status"], message.response["status_code"]) == ("200 OK", 200)
     assert message.duration > 0
+    assert agent.get_request(message.id).data == message.data
     assert script.request["uri"] == "/<script>alert(1)</script>"
     assert (under_way.request["uri"], under_way.duration) == ("/chunked", 0)
     page = urlopen(ngrok.get_ngrok_process().api_url).read().decode()

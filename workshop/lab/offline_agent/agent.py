@@ -51,6 +51,7 @@ class Agent:
         routes.add_post("/api/endpoints", self.open_endpoint)
         routes.add_delete("/api/endpoints/{name}", self.close_endpoint)
         routes.add_get("/api/requests/http", self.list_requests)
+        routes.add_get("/api/requests/http/{id}", self.show_request)
         routes.add_get("/", self.page)
         routes.add_get("/inspect/http", self.page)
         return application
@@ -77,6 +78,12 @@ class Agent:
 
     async def list_requests(self, request: web.Request) -> web.Response:
         return web.json_response({"requests": [exchange.described() for exchange in self._exchanges]})
+
+    async def show_request(self, request: web.Request) -> web.Response:
+        for exchange in self._exchanges:
+            if exchange.id == request.match_info["id"]:
+                return web.json_response(exchange.described())
+        raise refused(404, "request not found: it is unknown, or made room for newer ones")
 
     async def page(self, request: web.Request) -> web.Response:
         urls = [endpoint.public_url for endpoint in self._endpoints.values()]

@@ -3,6 +3,7 @@
 import html
 import socket
 import time
+import uuid
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,12 +32,15 @@ class Exchange:
     status: int = 0
     reason: str = ""
     duration: int = 0
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
     start: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     def described(self) -> dict:
         headers = {name: self.headers.getall(name) for name in self.headers}
         response = {"status": f"{self.status} {self.reason}", "status_code": self.status}
         return {
+            "uri": f"/api/requests/http/{self.id}",
+            "id": self.id,
             "tunnel_name": self.tunnel_name,
             "start": self.start.isoformat(timespec="milliseconds"),
             "duration": self.duration,

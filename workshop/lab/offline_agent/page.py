@@ -9,7 +9,8 @@ from .forwarding import Exchange
 def page(exchanges: Iterable[Exchange], public_urls: list[str]) -> str:
     links = ", ".join(f'<a href="{url}">{url}</a>' for url in public_urls)
     rows = "".join(
-        f"<tr><td>{e.start:%H:%M:%S}</td><td>{html.escape(e.method)}</td><td>{html.escape(e.uri)}</td>"
+        f"<tr><td>{e.start:%H:%M:%S}</td><td>{html.escape(e.method)}</td>"
+        f'<td><a href="/api/requests/http/{e.id}">{html.escape(e.uri)}</a></td>'
         f"<td>{f'{e.status} {html.escape(e.reason)}' if e.status else 'no answer yet'}</td>"
         f'<td class="number">{f"{e.duration / 1e6:.1f} ms" if e.duration else ""}</td></tr>'
         for e in exchanges
