@@ -183,14 +183,14 @@ def by_the_rules(result, message_ids):
 
 def step_by_step(result, message_ids):
     if not result or not result.get("batchItemFailures"):
-        return []
-    stays = []
+        return frozenset()
+    stays = set()
     for item in result["batchItemFailures"]:
         try:
             message_ids.index(item["itemIdentifier"])
         except (KeyError, ValueError):
-            return tuple(message_ids)
-        stays.append(item["itemIdentifier"])
+            return frozenset(message_ids)
+        stays.add(item["itemIdentifier"])
     return stays
 
 
@@ -244,6 +244,8 @@ def test_q3_takes_any_function_with_lambdas_rules(outcome, answer):
         (what_is_deleted, "it says that all three stay in the queue; nothing has failed"),
         (lambda result, message_ids: None, "it returned None; it should return a set of message ids"),
         (lambda result: set(), "cannot be called as it will be"),
+        (lambda result, message_ids: list(by_the_rules(result, message_ids)), "a list; it should return a set"),
+        (lambda result, message_ids: tuple(by_the_rules(result, message_ids)), "a tuple; it should return a set"),
         ({"two"}, "a function was expected, and this is a set"),
     ],
 )
@@ -257,13 +259,24 @@ def test_q3_says_what_is_not_right(outcome, answer, because):
 
 
 def polls(
-    number=10, rules=by_the_rules, catch=Exception, on_error=set, returns=len, delete="after", attributes="All", calls=1
+    number=10,
+    rules=by_the_rules,
+    catch=Exception,
+    on_error=set,
+    returns=len,
+    delete="after",
+    attributes="All",
+    calls=1,
+    wait=1,
 ):
     """A solution, with one thing changed."""
 
     def poll_once(sqs, queue_url, handler):
         answer = sqs.receive_message(
-            QueueUrl=queue_url, MaxNumberOfMessages=number, MessageSystemAttributeNames=[attributes]
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=number,
+            MessageSystemAttributeNames=[attributes],
+            **({} if wait is None else {"WaitTimeSeconds": wait}),
         )
         messages = answer.get("Messages", [])
         if not messages:
@@ -287,7 +300,7 @@ def polls(
 
 
 def asks_for_no_attributes(sqs, queue_url, handler):
-    for message in sqs.receive_message(QueueUrl=queue_url).get("Messages", []):
+    for message in sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=1).get("Messages", []):
         handler({"Records": [{"messageId": message["MessageId"], "attributes": message["Attributes"]}]}, None)
     return 0
 
@@ -298,7 +311,7 @@ def remove(sqs, queue_url, messages):
 
 
 def with_the_old_names_and_a_batch(sqs, queue_url, handler):
-    answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, AttributeNames=["All"])
+    answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=20)
     found = {message["MessageId"]: message for message in answer.get("Messages", [])}
     if found:
         records = [
@@ -349,6 +362,8 @@ def test_q4_takes_any_poller_that_deletes_what_did_not_fail(outcome, answer):
 @pytest.mark.parametrize(
     ("answer", "because"),
     [
+        (polls(wait=None), "without WaitTimeSeconds"),
+        (polls(wait=0), "WaitTimeSeconds"),
         (polls(number=1), "twelve messages wait, and the batch has 1"),
         (polls(attributes="SenderId"), "the attributes of a record have no ApproximateReceiveCount"),
         (asks_for_no_attributes, "raised KeyError: 'Attributes'. SQS tells the attributes only who asks"),
@@ -384,7 +399,7 @@ def runs(catch=Exception, log=logging.warning, first=1, factor=2, longest=30, af
 
     def run(poll, stop):
         received, pause = 0, first
-        while look is False or not stop.is_set():
+        while look is not True or not stop.is_set():
             try:
                 received += poll()
                 if afresh:
@@ -430,7 +445,14 @@ def polls_again_after_the_pause(poll, stop):
     return received
 
 
-@pytest.mark.parametrize("answer", [runs(), counts_failures])
+def says_the_type(*args):
+    logging.getLogger("worker").warning("poll failed: %s", type(args[-1]).__name__)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [runs(), counts_failures, runs(log=says_the_type), runs(log=lambda *args: logging.error("away", exc_info=True))],
+)
 def test_q5_takes_any_worker_that_stays_and_ends(outcome, answer):
     assert outcome(5, answer)[0] == "right"
 
@@ -441,6 +463,10 @@ def test_q5_takes_any_worker_that_stays_and_ends(outcome, answer):
         (runs(catch=()), "poll raised EndpointConnectionError once, and run raised it, too"),
         (runs(catch=BaseException), "Ctrl-C does not end it"),
         (runs(log=lambda *args: None), "nothing in the log says so"),
+        (runs(log=print), "print"),
+        (runs(log=logging.info), "logging.warning"),
+        (runs(log=lambda *args: logging.warning("SQS is away")), "the warning does not say what poll raised"),
+        (runs(look=None), "stop was set, and it polls on"),
         (runs(wait=lambda pause: time.sleep(0)), "it does not pause with stop.wait(seconds)"),
         (runs(factor=1), "it paused for 1, 1, 1, 1. It should pause for 1, 2, 4 and 1"),
         (runs(afresh=False), "it paused for 1, 2, 4, 8. It should pause"),

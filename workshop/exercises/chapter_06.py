@@ -1,6 +1,7 @@
 """Chapter 6, Connect queue and Lambda: what its exercise asks, and how it looks at the answers."""
 
 import json
+import logging
 import threading
 
 import boto3
@@ -19,6 +20,7 @@ BATCH_SIZE, WINDOW = 100, 5  # messages and seconds, as the exercise says
 MAX_FIFO_BATCH_SIZE = 10  # messages, AWS's maximum
 LEAST_CONCURRENCY = 2  # functions at once, AWS's minimum for the brake
 LONGEST_PAUSE = 30  # seconds, as the exercise says
+MOST_AFTER_STOP = 20  # calls of poll: then a worker is taken to never end
 MISTAKES = ("raises", "switch", "key", "visibility", "none")
 
 
@@ -136,10 +138,10 @@ def q3(lab, what_stays):
         shown = f"for the result {json.dumps(result)}"
         if isinstance(found, Raised):
             raise Wrong(f"{shown} it raised {found}")
-        if not isinstance(found, (set, frozenset, list, tuple)):
+        if not isinstance(found, (set, frozenset)):
             raise Wrong(f"{shown} it returned {kind(found)}; it should return a set of message ids")
-        if set(found) != stays:
-            raise Wrong(f"{shown} it says that {_told(set(found), batch)}; {what}")
+        if found != stays:
+            raise Wrong(f"{shown} it says that {_told(found, batch)}; {what}")
 
 
 RESULTS = [
@@ -256,7 +258,10 @@ def _require_settings(name: str, settings: object) -> None:
 def _look_at_poll_once(poll_once) -> None:
     sqs = client()
     url = fresh(sqs, "exercise-6-empty")
-    handled = []
+    handled, waits = [], []
+    sqs.meta.events.register(
+        "provide-client-params.sqs.ReceiveMessage", lambda params, **about: waits.append(params.get("WaitTimeSeconds"))
+    )
     nothing = call(poll_once, sqs, url, lambda event, context: handled.append(event), timeout=25)
     if handled:
         raise Wrong("the queue was empty, and the handler was called all the same")
@@ -264,6 +269,11 @@ def _look_at_poll_once(poll_once) -> None:
         raise Wrong(f"the queue was empty, and it returned {nothing!r}; return how many were received, 0")
 
     _require_event(sqs, poll_once)
+    if not all(waits):
+        raise Wrong(
+            "it asks SQS without WaitTimeSeconds, and SQS answers at once when nothing is there: a worker would ask, "
+            "and you would pay, many times a second. Long polling of a second was asked for"
+        )
     for result, stays, what in RESULTS:
         left = _left_after(sqs, poll_once, lambda event, context, result=result: _with_real_ids(result, event))
         if left != stays:
@@ -352,6 +362,42 @@ def _told(left: set, batch: list[str]) -> str:
     return f"{', '.join(sorted(map(repr, left)))} stays in the queue"
 
 
+class _PollsOn(BaseException):
+    """What ends a worker that does not look at `stop`."""
+
+
+class _Warnings(logging.Handler):
+    """What is logged as a warning, or as worse, between `with` and its end."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def __enter__(self) -> "_Warnings":
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        logging.getLogger().removeHandler(self)
+
+    def require(self, error: Exception, otherwise: str) -> None:
+        """One of them tells of the error: its text, its type, or its traceback. `otherwise`: what else was said."""
+        names = (str(error), type(error).__name__)
+        if any(r.exc_info or any(name in r.getMessage() for name in names) for r in self.records):
+            return
+        if self.records:
+            raise Wrong("SQS was away, and the warning does not say what poll raised; write the exception into it")
+        if otherwise:
+            raise Wrong(
+                "SQS was away, and no warning is in the log: a print does not get there, and what is logged as info "
+                "is not kept by most. Write it with logging.warning"
+            )
+        raise Wrong("SQS was away, and nothing in the log says so; write a warning with the exception")
+
+
 class _Stop(threading.Event):
     """An event whose `wait` notes for how long, and does not wait."""
 
@@ -370,9 +416,13 @@ class _Stop(threading.Event):
 def _attempt_run(run, outcomes: list, stop: _Stop | None = None) -> tuple[object, int, list]:
     """What run returns or raises for a `poll` with these outcomes, how often it polled, and its pauses."""
     stop = stop or _Stop()
-    coming = list(outcomes)
+    coming, after_stop = list(outcomes), 0
 
     def poll():
+        nonlocal after_stop
+        after_stop += not coming
+        if after_stop > MOST_AFTER_STOP:
+            raise _PollsOn
         outcome = coming.pop(0) if coming else 0
         if not coming:
             stop.set()
@@ -380,10 +430,12 @@ def _attempt_run(run, outcomes: list, stop: _Stop | None = None) -> tuple[object
             raise outcome
         return outcome
 
-    with everything_said() as said:
+    with everything_said() as said, _Warnings() as warnings:
         result = attempt(run, poll, stop)
-    if _AWAY in outcomes and len(outcomes) - len(coming) > 1 and "sqs.example" not in said.getvalue():
-        raise Wrong("SQS was away, and nothing in the log says so; write a warning with the exception")
+    if isinstance(result, Raised) and isinstance(result.error, _PollsOn):
+        raise Wrong("stop was set, and it polls on; look at stop.is_set() each time before you poll")
+    if _AWAY in outcomes and len(outcomes) - len(coming) > 1:
+        warnings.require(_AWAY, otherwise=said.getvalue())
     return result, len(outcomes) - len(coming), stop.pauses
 
 
