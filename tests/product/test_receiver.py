@@ -5,12 +5,15 @@ import http.client
 import io
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from django_site import APP_KEY, RECEIVER, in_threads, picture, unannounced_image
 from PIL import Image as Pillow
+from PIL import ImageCms
 
 pytest_plugins = ["django_site_fixtures"]
 
@@ -185,52 +188,86 @@ def test_a_database_that_does_not_answer_is_a_500_in_json_and_an_unhealthy_serve
 # The thumbnail
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])
-def test_a_thumbnail_is_made_of_every_kind_of_pixel(mode):
+def made_of(content: bytes) -> Pillow.Image:
     from workshop_django.image_sync.thumbnail import thumbnail
 
-    content = picture((300, 300), mode, "JPEG" if mode in ("CMYK", "YCbCr") else "TIFF")
-    with Pillow.open(io.BytesIO(thumbnail(io.BytesIO(content)))) as made:
-        assert made.size == (256, 256)
-        assert made.mode in ("RGB", "RGBA")
+    return Pillow.open(io.BytesIO(thumbnail(io.BytesIO(content))))
 
 
-def test_a_sixteen_bit_picture_keeps_its_greys():
-    from workshop_django.image_sync.thumbnail import thumbnail
-
-    content = picture((10, 10), "I;16", "PNG", color=32768)
-    with Pillow.open(io.BytesIO(thumbnail(io.BytesIO(content)))) as made:
-        assert abs(made.getpixel((5, 5))[0] - 128) < 4
+@pytest.mark.parametrize(
+    ("mode", "format", "color", "shown"),
+    [
+        ("1", "PNG", 1, (255, 255, 255)),
+        ("L", "PNG", 128, (128, 128, 128)),
+        ("LA", "PNG", (128, 255), (128, 128, 128)),
+        ("P", "GIF", 0, (0, 0, 0)),
+        ("RGB", "WEBP", (200, 100, 50), (200, 100, 50)),
+        ("RGBA", "PNG", (200, 100, 50, 255), (200, 100, 50)),
+        ("CMYK", "JPEG", (0, 0, 0, 127), (128, 128, 128)),
+        ("I;16", "PNG", 32768, (128, 128, 128)),  # all 16 bits count
+    ],
+)
+@pytest.mark.parametrize("size", [(300, 300), (3001, 2003)])
+def test_a_thumbnail_shows_every_kind_of_pixel_of_small_and_of_large_pictures(mode, format, color, shown, size):
+    with made_of(picture(size, mode, format, color=color)) as made:
+        assert max(made.size) == 256
+        width, height = made.size
+        for place in [(0, 0), (width // 2, height // 2), (width - 1, height - 1)]:
+            assert all(abs(a - b) < 6 for a, b in zip(made.convert("RGB").getpixel(place), shown, strict=True))
 
 
 def test_a_transparent_picture_stays_transparent():
-    from workshop_django.image_sync.thumbnail import thumbnail
-
-    with Pillow.open(io.BytesIO(thumbnail(io.BytesIO(picture((10, 10), "RGBA", color=(255, 0, 0, 0)))))) as made:
+    with made_of(picture((10, 10), "RGBA", color=(255, 0, 0, 0))) as made:
         assert made.mode == "RGBA"
         assert made.getpixel((5, 5))[3] == 0
 
 
 def test_a_photograph_taken_with_the_camera_turned_is_upright():
-    from workshop_django.image_sync.thumbnail import thumbnail
-
     exif = Pillow.Exif()
     exif[0x0112] = 6  # the orientation: turn by 90 degrees to see it upright
-    content = picture((200, 100), format="JPEG", exif=exif.tobytes())
-    with Pillow.open(io.BytesIO(thumbnail(io.BytesIO(content)))) as made:
+    with made_of(picture((200, 100), format="JPEG", exif=exif.tobytes())) as made:
         assert made.size == (100, 200)
 
 
 def test_an_animation_is_shown_by_its_first_frame():
-    from workshop_django.image_sync.thumbnail import thumbnail
-
     frames = [Pillow.new("RGB", (20, 20), color) for color in ("red", "blue")]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    with Pillow.open(io.BytesIO(thumbnail(buffer))) as made:
+    with made_of(buffer.getvalue()) as made:
         red, _, blue = made.convert("RGB").getpixel((10, 10))
         assert red > 200 > 50 > blue
         assert getattr(made, "n_frames", 1) == 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_are_converted_by_the_pictures_profile(mode):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # What such a file calls red, a screen must show as green.
+    swapped = srgb.replace(b"rXYZ", b"____").replace(b"gXYZ", b"rXYZ").replace(b"____", b"gXYZ")
+    with made_of(picture((40, 30), mode, color=(255, 0, 0), icc_profile=swapped)) as made:
+        red, green, _ = made.convert("RGB").getpixel((20, 15))
+        assert (red < 50, green > 200) == (True, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process its largest size in this way")
+def test_four_large_pictures_at_once_need_the_memory_of_one(tmp_path):
+    (tmp_path / "large.png").write_bytes(picture((5000, 5000), "RGBA"))  # 100 MB, decoded
+    code = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from workshop_django.image_sync.thumbnail import thumbnail
+
+def largest():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+before = largest()
+with ThreadPoolExecutor(4) as threads:
+    list(threads.map(lambda _: thumbnail(Path("large.png").open("rb")), range(4)))
+print(largest() - before)
+"""
+    grown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(grown.stdout) < 200
 
 
 # Served by granian

@@ -1,19 +1,19 @@
 """The upload form. What is refused is refused here, with a reason that the page shows."""
 
 import uuid
+from pathlib import Path
 
 from django import forms
 from PIL import Image as Pillow
 
+from workshop_django.image_sync.thumbnail import FORMATS, TooManyPixels, thumbnail
+
 from .models import Image
 
 MAX_UPLOAD_BYTES = 10 * 1024 * 1024  # 10 MB
-MAX_PIXELS = 50_000_000  # width x height: about 150 MB in memory once decoded
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 # What Pillow may then find; MPO is a JPEG with more than one picture in it, as some cameras write.
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 UNREADABLE = "This file cannot be read as an image. Choose a JPEG, PNG, GIF or WebP file."
-TOO_MANY_PIXELS = f"The image has more than the {MAX_PIXELS:,} pixels that are taken: make it smaller."
 
 
 class ImageForm(forms.ModelForm):
@@ -37,7 +37,7 @@ class ImageForm(forms.ModelForm):
             raise forms.ValidationError(
                 f"The file has {file.size / 1024 / 1024:.1f} MB. At most 10 MB are taken: make it smaller."
             )
-        suffix = SUFFIXES[_decoded_format(file)]
+        suffix = SUFFIXES[_format_of(file)]
         file.seek(0)
         self.original_name = file.name
         # The name is ours. Theirs may be too long for the disk, or end in .html and be served as a page.
@@ -50,17 +50,23 @@ class ImageForm(forms.ModelForm):
             cleaned["title"] = getattr(self, "original_name", self.instance.title)[:200]
         return cleaned
 
+    def save(self, commit=True):
+        try:
+            return super().save(commit)
+        except BaseException:  # a full disk leaves half a file, and a failed INSERT a whole one
+            if self.is_valid() and "file" in self.changed_data:
+                file = self.instance.file
+                file.storage.delete(file.field.generate_filename(self.instance, Path(file.name).name))
+            raise
 
-def _decoded_format(file) -> str:
-    """Decode the image wholly, so that a truncated one is found now, not when it is needed. Returns its format."""
+
+def _format_of(file) -> str:
+    """Pillow's name for what it is. Only what the receiver's own work succeeds on is taken: it would fail for ever."""
     try:
+        thumbnail(file)
         with Pillow.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height <= MAX_PIXELS:
-                image.load()
-                return image.format
-    except Pillow.DecompressionBombError as error:
-        raise forms.ValidationError(TOO_MANY_PIXELS) from error
+            return image.format
+    except TooManyPixels as error:
+        raise forms.ValidationError(str(error)) from error
     except Exception as error:  # Pillow raises many kinds for files that are not what they claim to be
         raise forms.ValidationError(UNREADABLE) from error
-    raise forms.ValidationError(TOO_MANY_PIXELS)
