@@ -105,6 +105,7 @@ def test_the_parts_that_it_names_are_there(lab):
     assert lab.django_url == f"http://127.0.0.1:{lab.django_port}"
     assert lab.receiver_endpoint == lab.public_url + "/api/v1/image-processing-sync"
     assert lab.server.log_path.exists()
+    assert os.environ["SECRET_KEY"] != lab.app_key
     assert lab.folder.parent == CHECKOUT / ".workshop" / "runs"
 
 

@@ -1,6 +1,8 @@
 """What the environment and .env say, and what the project answers: settings, system checks, schema, migrations."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,8 @@ PRODUCTION = {
     "SYNC_ENDPOINTS": "https://one.example/api/v1/image-processing-sync",
     "SECURE_PROXY_SSL_HEADER": "X-Forwarded-Proto",
 }
+
+OWN_KEY = "a-key-of-its-own"  # of an app; not in a function, for a report shows the lines around
 
 
 def manage(*arguments, project=CHECKOUT, **environment) -> subprocess.CompletedProcess:
@@ -128,14 +132,33 @@ def test_the_log_goes_to_the_file_that_the_settings_name_and_holds_no_key(tmp_pa
     assert PRODUCTION["APP_KEY"] not in log.read_text("utf-8")
 
 
-def test_a_debug_page_shows_no_key(django_site):
+def test_a_report_of_an_error_shows_no_key_wherever_it_stands(django_site):
     from django.conf import settings
-    from django.views.debug import get_default_exception_reporter_filter
+    from django.views.debug import get_exception_reporter_class
 
-    with override_settings(SYNC_ENDPOINTS=["https://one.example/|their-key"], APP_KEY_FALLBACKS=["an-old-key"]):
-        shown = str(get_default_exception_reporter_filter().get_safe_settings())
-    for key in ("their-key", "an-old-key", APP_KEY, settings.SECRET_KEY):
-        assert key not in shown
+    message = {"apps": [{"endpoint": "https://one.example/", "key": OWN_KEY}], "note": "shown"}
+    settings_with_keys = {
+        "SYNC_ENDPOINTS": ["https://one.example/|their-key"],
+        "APP_KEY_FALLBACKS": ["an-old-key"],
+        "AWS_SECRET_ACCESS_KEY": "a<secret>&",
+    }
+    with override_settings(**settings_with_keys):
+        sql = ["INSERT", APP_KEY, "their-key", "an-old-key", settings.SECRET_KEY, "a<secret>&", json.dumps(message)]
+        try:
+            raise OSError(f"could not run {sql} for {message}")
+        except OSError:
+            reporter = get_exception_reporter_class(None)(None, *sys.exc_info())
+        reports = [reporter.get_traceback_html(), reporter.get_traceback_text()]
+    keys = ("their-key", "an-old-key", APP_KEY, settings.SECRET_KEY, "a&lt;secret&gt;", OWN_KEY)
+    assert [key for key in keys for report in reports if key in report] == []
+    assert all("shown" in report for report in reports)
+
+
+def test_the_command_of_env_example_makes_a_secret_key_that_is_fit_for_production():
+    example = (CHECKOUT / ".env.example").read_text("utf-8")
+    code = re.findall(r'python -c "(.*)"', example.partition("#SECRET_KEY=")[0])[-1]
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert manage("check", "--deploy", "--fail-level", "WARNING", SECRET_KEY=made).returncode == 0
 
 
 def test_sqlite_lets_readers_and_one_writer_work_at_once_and_has_writers_wait(django_site):

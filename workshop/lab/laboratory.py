@@ -109,6 +109,7 @@ class Lab:
         self.folder = run_folder()
         self.settings = choices.load()
         self.app_key = secrets.token_urlsafe(32)
+        self._secret_key = secrets.token_urlsafe(50)  # Django signs with it: another than the key that callers have
         self.public_url: str | None = None
         self.queue_url: str | None = None
         self.dead_letter_queue_url: str | None = None
@@ -352,7 +353,7 @@ class Lab:
         return {
             "DJANGO_SETTINGS_MODULE": "workshop_django.config.settings",
             "DJANGO_ALLOW_ASYNC_UNSAFE": "true",  # Django's own switch for notebooks, where a loop is running
-            "SECRET_KEY": self.app_key,
+            "SECRET_KEY": self._secret_key,
             "DEBUG": "true",
             "ALLOWED_HOSTS": ",".join(hosts),
             "CSRF_TRUSTED_ORIGINS": self.public_url or "",

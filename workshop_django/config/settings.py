@@ -123,8 +123,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
 }
 
-# A DEBUG page hides settings that are named like secrets. The keys in SYNC_ENDPOINTS are secrets, too.
-DEFAULT_EXCEPTION_REPORTER_FILTER = "workshop_django.config.exception_reporter.HideEndpointKeys"
+DEFAULT_EXCEPTION_REPORTER = "workshop_django.config.exception_reporter.KeysHidden"
 
 if not DEBUG:
     # Behind a load balancer that speaks HTTPS for us and sets, or removes, this header on every request: only then

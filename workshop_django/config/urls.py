@@ -11,6 +11,8 @@ from django.urls import include, path
 from django.views.static import serve
 from drf_spectacular.views import SpectacularAPIView
 
+from workshop_django.gallery.views import login_in_production
+
 logger = logging.getLogger(__name__)
 
 
@@ -25,6 +27,11 @@ def health(request):
     return JsonResponse({"status": "ok"})
 
 
+@login_in_production
+def media(request, path):
+    return serve(request, path, document_root=settings.MEDIA_ROOT)
+
+
 urlpatterns = [
     path("", include("workshop_django.gallery.urls")),
     path("live/", include("workshop_django.live.urls")),
@@ -32,9 +39,10 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("healthz", health, name="health"),
     path("admin/", admin.site.urls),
+    path("media/<path:path>", media),
 ]
 if settings.DEBUG:
-    # In production, granian serves both folders itself: after `manage.py collectstatic`, start it with
-    # --static-path-route /static --static-path-mount <STATIC_ROOT> and the same for /media.
+    # In production, granian serves the styles itself: after `manage.py collectstatic`, start it with
+    # --static-path-route /static --static-path-mount <STATIC_ROOT>. Not so for media: those are for who is logged in,
+    # and need the header that keeps a browser from taking an upload for a page.
     urlpatterns += staticfiles_urlpatterns()
-    urlpatterns.append(path("media/<path:path>", serve, {"document_root": settings.MEDIA_ROOT}))
