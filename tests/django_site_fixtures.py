@@ -11,8 +11,8 @@ from django.test.utils import override_settings
 from django_site import APP_KEY, ENDPOINT, Site, database
 
 from workshop.lab.django_server import DjangoServer
-from workshop.lab.laboratory import run_folder
 from workshop.lab.processes import free_port
+from workshop.run_folders import run_folder
 
 
 @pytest.fixture(scope="session")

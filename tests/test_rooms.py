@@ -12,6 +12,8 @@ from workshop.folders import CHECKOUT
 KIT = [
     "names",
     "folders",
+    "locks",
+    "run_folders",
     "cloud",
     "functions",
     "lab",

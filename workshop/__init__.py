@@ -8,7 +8,7 @@ OLDEST = (3, 11)  # the oldest Python that will do
 
 _PUBLIC = {
     "EventSourceMapping": "functions.event_source_mapping",
-    "Lab": "lab.laboratory",
+    "Lab": "lab.lab",
     "invoke": "functions.invocation",
 }
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 from aws_cli import find_aws_cli
 
+from workshop import run_folders
 from workshop.cloud import aws_account, env_file
 from workshop.cloud.aws_account import AwsError, identify, use_real
 from workshop.cloud.choices import Settings
@@ -557,16 +558,17 @@ def test_use_real_wants_the_word_in_the_settings():
         use_real(Settings(real_aws=False, endpoint_url=None, ngrok_authtoken=None, values={}))
 
 
-def test_only_running_local_aws_are_found(tmp_path, local_aws_server):
-    stale = tmp_path / "1-dead"
-    stale.mkdir()
-    (stale / "aws.pid").write_text(json.dumps({"pid": os.getpid(), "create_time": 1.0}))
-    (stale / "aws.port").write_text("1")
-    running = LocalAws(tmp_path / "2-alive")
-    running.start()
-    assert aws_account.running_local_aws(tmp_path) == [running.endpoint_url]
-    running.stop()
-    assert aws_account.running_local_aws(tmp_path) == []
+def test_only_running_local_aws_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folders, "RUNS_FOLDER", tmp_path)
+    monkeypatch.setenv(run_folders.RUN_FOLDER, os.environ.get(run_folders.RUN_FOLDER, ""))  # as it was, afterwards
+    aws = LocalAws(run_folders.run_folder.__wrapped__())
+    aws.start()
+    of_a_killed_one = tmp_path / "1-dead"
+    of_a_killed_one.mkdir()
+    (of_a_killed_one / aws_account.PORT_FILE).write_text("1")
+    assert aws_account.running_local_aws() == [aws.endpoint_url]
+    aws.stop()
+    assert aws_account.running_local_aws() == []
 
 
 def test_the_senders_policy_names_the_deployed_queue():

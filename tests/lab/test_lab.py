@@ -20,13 +20,14 @@ from django_site import picture
 from jupyter_client.manager import start_new_kernel
 
 from lambda_function import lambda_handler
-from workshop import EventSourceMapping, Lab
+from workshop import EventSourceMapping, Lab, run_folders
 from workshop.cloud.choices import SettingsError
 from workshop.folders import CHECKOUT
-from workshop.lab import laboratory as lab_module
-from workshop.lab.laboratory import LabError, run_folder
+from workshop.lab import lab as lab_module
+from workshop.lab.lab import LabError
 from workshop.lab.local_aws import LocalAws
 from workshop.names import QUEUE_NAME
+from workshop.run_folders import remove_unused_run_folders, run_folder
 
 
 @pytest.fixture(autouse=True)
@@ -462,9 +463,10 @@ def test_credentials_that_boto3_found_before_are_not_used_in_the_lab_nor_the_lab
 
 def test_a_folder_that_cannot_be_written_to_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(lab_module, "RUNS_FOLDER", tmp_path / "file" / "runs")
-    with pytest.raises(LabError, match="The workshop cannot write to .*Move the checkout to a folder that you may"):
-        run_folder.__wrapped__()
+    monkeypatch.setattr(run_folders, "RUNS_FOLDER", tmp_path / "file" / "runs")
+    monkeypatch.setattr(lab_module, "run_folder", run_folder.__wrapped__)
+    with pytest.raises(LabError, match="cannot write to .*file.*Move the checkout"):
+        Lab(quiet=True)
 
 
 @pytest.fixture
@@ -586,7 +588,7 @@ def test_however_its_process_ends_no_child_is_left_behind(three_labs, how):
     if how == "an exception":
         assert not Path(folder).exists()  # it tidied up itself
     process.wait(30)
-    run_folder.__wrapped__()
+    remove_unused_run_folders()
     assert not Path(folder).exists()  # at the latest, the next one does
 
 

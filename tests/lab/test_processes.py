@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -11,17 +10,13 @@ import time
 import psutil
 import pytest
 
+from workshop import run_folders
 from workshop.lab import processes
-from workshop.lab.processes import Child, ProcessFailed, free_port, is_free
+from workshop.lab.processes import Child, ProcessFailed, free_port, has_ended, is_free
 
-# Each is written to a file beside the test and run as a module.
+# Each is written to a file beside the test and run as a module; it says that it is ready in the file that it is given.
 MODULES = {
     "waits": """
-        import pathlib, sys, time
-        pathlib.Path(sys.argv[1]).write_text("ready")
-        time.sleep(600)
-    """,
-    "starts_another": """
         import pathlib, subprocess, sys, time
         other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
         pathlib.Path(sys.argv[1]).write_text(str(other.pid))
@@ -36,9 +31,8 @@ MODULES = {
     "shows_itself": """
         import json, os, pathlib, sys, time
         seen = {"arguments": sys.argv[1:], "name": __name__, "input": sys.stdin.read(), "colour": os.environ["COLOUR"]}
-        pathlib.Path(os.environ["OUT"]).write_text(json.dumps(seen))
-        print("out")
         print("err", file=sys.stderr)
+        pathlib.Path(sys.argv[1]).write_text(json.dumps(seen))
         time.sleep(600)
     """,
     "fails": """
@@ -60,12 +54,12 @@ def modules(tmp_path, monkeypatch):
 
 @pytest.fixture
 def start(modules):
-    """start(module) -> a Child that is ready; its file's text is in `.said`. Stopped after the test."""
+    """start(module, *arguments) -> a Child that is ready; its file's text is in `.said`. Stopped after the test."""
     started = []
 
-    def start(module):
+    def start(module, *arguments, **options):
         file = modules / f"{module}-{len(started)}.ready"
-        child = Child(f"{module}-{len(started)}", module, [file], folder=modules / "run")
+        child = Child(module, module, [file, *arguments], folder=modules / "run", **options)
         started.append(child)
         child.start(ready=lambda: file.exists() and file.read_text() != "")
         child.said = file.read_text()
@@ -76,138 +70,83 @@ def start(modules):
         child.stop()
 
 
-def gone(*pids, timeout=15):
-    """Wait until none of the processes runs; returns the seconds that it took."""
-    started = time.monotonic()
-    while any(runs(pid) for pid in pids):
-        assert time.monotonic() - started < timeout, f"{[pid for pid in pids if runs(pid)]} still run"
+def until_gone(found, timeout=15):
+    deadline = time.monotonic() + timeout
+    while not all(map(has_ended, found)):
+        assert time.monotonic() < deadline, f"still running: {[process for process in found if not has_ended(process)]}"
         time.sleep(0.02)
-    return time.monotonic() - started
-
-
-def runs(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 # One child
 
 
-def test_it_gets_its_arguments_and_environment_and_no_input_and_its_output_is_in_the_log(modules):
-    out = modules / "seen.json"
-    env = {"COLOUR": "blue", "OUT": str(out)}
-    child = Child("shown", "shows_itself", [1, modules, "two words"], folder=modules / "run", env=env)
-    child.start(ready=lambda: "err" in child.log_path.read_text())
-    assert json.loads(out.read_text()) == {
-        "arguments": ["1", str(modules), "two words"],
-        "name": "__main__",
-        "input": "",
-        "colour": "blue",
-    }
-    assert child.log_path == modules / "run" / "shown.log"
-    assert child.log_path.read_text().split() == ["out", "err"]
-    child.stop()
+def test_it_gets_arguments_and_environment_and_no_input_and_its_output_is_in_the_log(start, modules):
+    child = start("shows_itself", 1, "two words", env={"COLOUR": "blue"})
+    seen = json.loads(child.said)
+    assert seen["arguments"][1:] == ["1", "two words"]
+    assert (seen["name"], seen["input"], seen["colour"]) == ("__main__", "", "blue")
+    assert child.log_path == modules / "run" / "shows_itself.log"
+    assert child.log_path.read_text() == "err\n"
 
 
-def test_its_record_names_it_and_its_parent_and_goes_when_it_stops(start):
-    child = start("waits")
-    record = json.loads(child.record_path.read_text())
-    assert record == {
-        "pid": child.pid,
-        "create_time": psutil.Process(child.pid).create_time(),
-        "name": "waits-0",
-        "parent": os.getpid(),
-        "parent_create_time": psutil.Process().create_time(),
-    }
-    assert child.alive
-    child.stop()
-    assert not child.record_path.exists()
-    assert not child.alive
-    assert child.pid is None
-
-
-def test_stopping_it_ends_all_that_it_started_too(start):
-    child = start("starts_another")
-    pids = child.pid, int(child.said)
-    child.stop()
-    assert [runs(pid) for pid in pids] == [False, False]
-
-
-def test_a_child_that_does_not_want_to_stop_is_killed(start, monkeypatch):
-    monkeypatch.setattr(processes, "STOP_TIMEOUT", 0.2)
-    child = start("is_stubborn")
-    pid = child.pid
-    child.stop()
-    assert not runs(pid)
-
-
-def test_stopping_is_safe_before_the_start_twice_and_after_it_died(modules, start):
+def test_stopping_it_ends_all_that_it_started_and_is_safe_at_any_time_and_it_can_start_again(start, modules):
     Child("never", "waits", folder=modules).stop()
     child = start("waits")
+    family = [psutil.Process(child.pid), psutil.Process(int(child.said))]
     child.stop()
     child.stop()
-    dead = start("waits")
-    psutil.Process(dead.pid).kill()
-    psutil.wait_procs([dead._process], timeout=15)
-    assert not dead.alive
-    dead.stop()
-    assert not dead.record_path.exists()
-
-
-def test_it_can_be_started_again_and_the_log_goes_on(start, modules):
-    child = start("waits")
-    first = child.pid
+    assert all(map(has_ended, family))
+    assert (child.alive, child.pid) == (False, None)
     child.log_path.write_text("of the first\n")
-    child.stop()
     child.start()
-    assert child.pid != first
     assert child.log_path.read_text().startswith("of the first\n")
+    psutil.Process(child.pid).kill()
+    until_gone([child._process])
+    assert not child.alive
+    child.stop()
 
 
-def test_one_that_ends_while_starting_is_an_error_that_names_and_quotes_its_log(modules):
-    child = Child("failing", "fails", folder=modules / "run")
-    with pytest.raises(ProcessFailed) as caught:
+def test_one_that_does_not_want_to_stop_is_killed(start, monkeypatch):
+    monkeypatch.setattr(processes, "STOP_TIMEOUT", 0.2)
+    child = start("is_stubborn")
+    process = psutil.Process(child.pid)
+    child.stop()
+    until_gone([process])
+
+
+@pytest.mark.parametrize(("module", "reason"), [("fails", "line 29\nthe reason"), ("no_such_module", "no_such_module")])
+def test_one_that_ends_while_starting_is_an_error_that_names_and_quotes_its_log(modules, module, reason):
+    child = Child("failing", module, folder=modules / "run")
+    with pytest.raises(ProcessFailed, match="failing ended while it was starting") as caught:
         child.start(ready=lambda: False)
-    text = str(caught.value)
-    assert text.startswith("failing ended while it was starting. Its log, ")
-    assert str(child.log_path) in text
-    assert text.endswith("line 29\nthe reason")
-    assert "line 3\n" not in text
-    assert not child.record_path.exists()
+    assert str(caught.value).endswith(reason)
+    assert str(child.log_path) in str(caught.value)
+    assert "line 3\n" not in str(caught.value)
 
 
 def test_one_that_is_not_ready_in_time_is_an_error_and_is_stopped(modules):
     child = Child("slow", "waits", [modules / "file"], folder=modules / "run")
-    with pytest.raises(ProcessFailed, match=r"slow was not ready after 0\.3 s\. Its log"):
+    with pytest.raises(ProcessFailed, match=r"slow was not ready after 0\.3 s"):
         child.start(ready=lambda: False, timeout=0.3)
     assert not child.alive
-    assert not child.record_path.exists()
-
-
-def test_a_module_that_does_not_exist_is_named(modules):
-    with pytest.raises(ProcessFailed, match="no_such_module"):
-        Child("none", "no_such_module", folder=modules).start(ready=lambda: False)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups of this kind")
 def test_ctrl_c_in_the_terminal_does_not_reach_it(start):
-    child = start("waits")
-    assert os.getpgid(child.pid) != os.getpgid(0)
+    assert os.getpgid(start("waits").pid) != os.getpgid(0)
 
 
 # No child outlives its parent
 
 PARENT = """
-import os, pathlib, signal, sys, time
+import os, pathlib, sys, time
 from workshop.lab.processes import Child
+from workshop.run_folders import run_folder
 
-folder = pathlib.Path(sys.argv[1])
-ready = folder / "grandchild"
-child = Child("child", "starts_another", [ready], folder=folder / "run")
+ready = pathlib.Path(sys.argv[1], "ready")
+child = Child("child", "waits", [ready], folder=pathlib.Path(sys.argv[1], "run"))
 child.start(ready=lambda: ready.exists() and ready.read_text() != "")
-print(child.pid, ready.read_text(), flush=True)
+print(child.pid, ready.read_text(), run_folder(), flush=True)
 {ends}
 """
 
@@ -215,61 +154,47 @@ ENDINGS = {
     "kill -9": "time.sleep(600)",
     "SIGTERM": "time.sleep(600)",
     "an exception": "raise RuntimeError('no')",
-    "a return": "pass",
     "os._exit": "os._exit(0)",
     "an abort": "import ctypes; ctypes.string_at(0)",
 }
 
 
 @pytest.mark.parametrize("how", ENDINGS)
-def test_when_its_parent_ends_it_ends_with_all_that_it_started(modules, how):
+def test_when_its_parent_ends_it_ends_with_all_that_it_started_and_the_run_folder_is_swept(modules, how):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT.format(ends=ENDINGS[how]), modules],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
-    pids = [int(pid) for pid in parent.stdout.readline().split()]
-    assert len(pids) == 2
-    if how == "kill -9":
-        parent.kill()
-    elif how == "SIGTERM":
-        parent.terminate()
-    # Not yet: parent.wait(). Whoever started the parent may take a while to notice that it ended.
-    print(f"gone {gone(*pids):.2f} s after {how}")
+    child, grandchild, folder = parent.stdout.readline().split(maxsplit=2)
+    family = [psutil.Process(int(child)), psutil.Process(int(grandchild))]
+    folder = run_folders.RUNS_FOLDER / folder.strip()
+    assert run_folders.owner(folder) == parent.pid
+    if "sleep" in ENDINGS[how]:
+        assert run_folders.in_use(folder)
+        parent.kill() if how == "kill -9" else parent.terminate()
+    until_gone(family)  # before parent.wait(): whoever started the parent may take a while to notice that it ended
     parent.wait()
     parent.stdout.close()
+    assert not run_folders.in_use(folder)
+    run_folders.remove_unused_run_folders()
+    assert not folder.exists()
 
 
-def guard(pid, create_time, *command):
-    return subprocess.Popen([sys.executable, "-m", "workshop.lab.guard", str(pid), str(create_time), *command])
+def test_one_whose_parent_has_ended_already_ends_at_once(modules):
+    gone = {**os.environ, run_folders.RUN_FOLDER: str(modules / "swept")}
+    guarded = [sys.executable, "-m", "workshop.lab.dies_with_parent", "waits", str(modules / "file")]
+    assert subprocess.run(guarded, env=gone, timeout=20).returncode == 1
 
 
-def test_a_guard_ends_at_once_when_its_parent_has_ended_already(modules):
-    short = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    born = psutil.Process(short.pid).create_time()
-    short.communicate(b"\n")
-    process = guard(short.pid, born, "waits", str(modules / "file"))
-    assert process.wait(20) == 1
-
-
-def test_a_guard_knows_its_parent_from_another_process_that_has_the_same_number(modules):
-    process = guard(os.getpid(), psutil.Process().create_time() - 100, "waits", str(modules / "file"))
-    assert process.wait(20) == 1
-
-
-def test_a_guarded_module_ends_with_its_own_exit_status(modules):
-    (modules / "ends.py").write_text("raise SystemExit(7)")
-    assert guard(os.getpid(), psutil.Process().create_time(), "ends").wait(20) == 7
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
-def test_a_guard_that_is_asked_to_end_ends(modules):
-    file = modules / "ready"
-    process = guard(os.getpid(), psutil.Process().create_time(), "waits", str(file))
-    while not file.exists():
-        time.sleep(0.02)
-    process.terminate()
-    assert process.wait(20) == -signal.SIGTERM
+def test_a_run_folder_is_this_persons_alone_and_stays_while_its_process_runs():
+    folder = run_folders.run_folder()
+    run_folders.remove_unused_run_folders()
+    assert folder.exists()
+    assert folder in run_folders.used_run_folders()
+    if os.name == "posix":
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 # Ports

@@ -51,21 +51,20 @@ def test_with_an_authtoken_the_real_agent_is_used_and_says_so(tmp_path):
     assert conf.get_default() is before
 
 
-def test_after_the_lab_has_closed_connect_is_still_offline(tmp_path):
-    tunnel.configure(tmp_path, None)
-    tunnel.restore()
-    assert ngrok.connect(9).public_url.startswith("http://127.0.0.1:")
-
-
-def test_restore_ends_the_agent_and_puts_the_environment_back(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKSHOP_PARENT_PID", "1")
-    before = dict(os.environ)
+def test_restore_ends_the_agent(tmp_path):
     tunnel.configure(tmp_path, None)
     agent = psutil.Process(ngrok.get_ngrok_process().proc.pid)
     tunnel.restore()
     tunnel.restore()
     assert not agent.is_running()
-    assert dict(os.environ) == before
+
+
+def test_a_configuration_of_the_learners_own_finds_the_offline_agent_too_also_after_the_lab(tmp_path):
+    tunnel.configure(tmp_path, None)
+    own = conf.PyngrokConfig(monitor_thread=False)
+    assert ngrok.connect(9, pyngrok_config=own).public_url.startswith("http://127.0.0.1:")
+    tunnel.restore()
+    assert ngrok.connect(9, pyngrok_config=conf.PyngrokConfig()).public_url.startswith("http://127.0.0.1:")
 
 
 def test_configured_twice_the_first_agent_ends(tmp_path):

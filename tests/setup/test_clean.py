@@ -1,17 +1,13 @@
-"""`clean` stops what was left running and removes what was created: nothing in use, and nothing of the person's."""
+"""`clean` removes what was created: nothing in use, and nothing of the person's."""
 
-import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 from copied_checkout import Copy
-
-from workshop.lab.processes import has_ended
-
-SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
 @pytest.fixture
@@ -27,57 +23,25 @@ def copy(tmp_path):
     return copy
 
 
-@pytest.fixture
-def started():
-    """Processes of a test, ended after it."""
-    processes = []
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
+OWNS = "from workshop.run_folders import run_folder; print(run_folder(), flush=True); input()"
 
 
 @pytest.fixture
-def sleeper(started):
-    """sleeper() -> the psutil.Process of a program that does nothing."""
+def owner(copy):
+    """owner() -> a process of that checkout with a run folder of its own, as a notebook's kernel is; and the folder."""
+    started = []
 
     def start():
-        started.append(psutil.Popen(SLEEPS))
-        return started[-1]
+        process = psutil.Popen(
+            [sys.executable, "-c", OWNS], cwd=copy.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process, Path(process.stdout.readline().strip())
 
-    return start
-
-
-def ended_parent():
-    """The pid and create time of a process that has ended."""
-    process = psutil.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    born = process.create_time()
-    process.communicate(b"\n")
-    return process.pid, born
-
-
-def run_folder(copy, pid):
-    folder = copy.work / "runs" / f"{pid}-abcd"
-    folder.mkdir(parents=True)
-    (folder / "db.sqlite3").write_text("")
-    return folder
-
-
-def record(folder, process, parent, name="aws", **changed):
-    """What processes.Child writes for a process that `parent` (pid, create time) started."""
-    values = {
-        "pid": process.pid,
-        "create_time": process.create_time(),
-        "name": name,
-        "parent": parent[0],
-        "parent_create_time": parent[1],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.pid").write_text(json.dumps(values | changed))
-
-
-def runs(process):
-    return not has_ended(process)
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def left(copy):
@@ -87,92 +51,36 @@ def left(copy):
 KEPT = ["progress.json", "wheels/a.whl"]
 
 
-def test_what_was_left_running_is_stopped_and_what_was_created_is_removed_but_the_progress(copy, sleeper):
-    parent, process = ended_parent(), sleeper()
-    folder = run_folder(copy, parent[0])
-    record(folder, process, parent)
+def test_what_was_created_is_removed_but_the_progress_also_what_a_killed_kernel_left(copy, owner):
+    process, folder = owner()
+    process.kill()
+    process.wait()
+    assert folder.exists()
     done = copy.run("clean")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"Stopped aws (process {process.pid})." in done.stdout
     assert f"Removed {folder}" in done.stdout
     assert f"Removed {copy.work / 'install.log'}" in done.stdout
-    assert not runs(process)
     assert left(copy) == KEPT
-    again = copy.run("clean")
-    assert again.returncode == 0
-    assert left(copy) == KEPT
-
-
-def test_what_a_process_left_behind_is_stopped_too(copy, started, tmp_path):
-    script = f"import subprocess, time; print(subprocess.Popen({SLEEPS!r}).pid, flush=True); time.sleep(600)"
-    process = psutil.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-    started.append(process)
-    grandchild = psutil.Process(int(process.stdout.readline()))
-    process.stdout.close()
-    record(copy.work / "jupyter", process, ended_parent(), name="jupyterlab")
     assert copy.run("clean").returncode == 0
-    assert not runs(process)
-    assert not runs(grandchild)
+    assert left(copy) == KEPT
 
 
-def test_what_is_in_use_is_named_and_left_alone_unless_forced(copy, sleeper):
-    me = psutil.Process()
-    process = sleeper()
-    folder = run_folder(copy, me.pid)
-    record(folder, process, (me.pid, me.create_time()))
+def test_what_is_in_use_is_named_and_left_alone_unless_forced_and_the_rest_is_swept(copy, owner):
+    (process, folder), (killed, left_behind) = owner(), owner()
+    killed.kill()
+    killed.wait()
     done = copy.run("clean")
     assert done.returncode == 1
-    assert f"In use: aws (process {process.pid}), started by process {me.pid}." in done.stdout
-    assert "These were left alone. Close the notebook or press Ctrl-C in its terminal, or add --force." in done.stderr
-    assert runs(process)
+    assert f"In use: {folder}, by process {process.pid}." in done.stdout
+    assert "--force" in done.stderr
+    assert process.is_running()
+    assert [folder.exists(), left_behind.exists()] == [True, False]
     assert "install.log" in left(copy)
-    assert folder.exists()
     forced = copy.run("clean", "--force")
     assert forced.returncode == 0
-    assert f"Stopped aws (process {process.pid})." in forced.stdout
-    assert not runs(process)
+    assert f"Stopped process {process.pid}." in forced.stdout
+    process.wait(10)
     assert left(copy) == KEPT
-
-
-def test_what_is_left_is_stopped_also_when_something_else_is_in_use(copy, sleeper):
-    me = psutil.Process()
-    used, unused = sleeper(), sleeper()
-    parent = ended_parent()
-    record(run_folder(copy, me.pid), used, (me.pid, me.create_time()))
-    record(run_folder(copy, parent[0]), unused, parent, name="django")
-    done = copy.run("clean")
-    assert done.returncode == 1
-    assert f"Stopped django (process {unused.pid})." in done.stdout
-    assert [runs(used), runs(unused)] == [True, False]
-    assert not (copy.work / "runs" / f"{parent[0]}-abcd").exists()
-
-
-def test_a_number_that_another_process_has_now_is_not_ours_to_stop(copy, sleeper):
-    process = sleeper()
-    record(copy.work / "runs" / "1-a", process, ended_parent(), create_time=process.create_time() - 100)
-    done = copy.run("clean")
-    assert done.returncode == 0
-    assert "Stopped" not in done.stdout
-    assert runs(process)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"pid": "x", "create_time": null}', "\ud800"])
-def test_a_record_that_cannot_be_read_is_no_obstacle(copy, text):
-    folder = copy.work / "runs" / "1-a"
-    folder.mkdir(parents=True)
-    (folder / "aws.pid").write_bytes(text.encode("utf-8", "surrogatepass"))
-    done = copy.run("clean")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert left(copy) == KEPT
-
-
-def test_only_stop_removes_nothing(copy, sleeper):
-    process, before = sleeper(), left(copy)
-    record(copy.work / "runs" / "1-a", process, ended_parent())
-    done = copy.run("clean", "--only-stop")
-    assert done.returncode == 0
-    assert not runs(process)
-    assert set(before) < set(left(copy))
 
 
 def test_where_nothing_was_created_there_is_nothing_to_clean(tmp_path):
@@ -246,24 +154,15 @@ def test_a_work_folder_that_lies_on_another_disk_is_emptied(copy, tmp_path):
 # Where the packages are not there
 
 
-def test_without_the_packages_records_of_processes_are_respected_unless_forced(copy):
-    parent = ended_parent()
-    folder = run_folder(copy, parent[0])
-
-    def clean(*arguments):
-        return subprocess.run(
-            [sys.executable, "-S", "-m", "workshop", "clean", *arguments],
-            cwd=copy.folder,
-            capture_output=True,
-            text=True,
-        )
-
-    done = clean()
+def test_without_the_packages_what_is_in_use_is_respected_also_by_force(copy, owner):
+    process, folder = owner()
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "workshop", "clean", "--force"], cwd=copy.folder, capture_output=True, text=True
+    )
     assert done.returncode == 1
-    assert "without the packages the workshop cannot tell whether they still run" in done.stderr
+    assert "Without the packages" in done.stderr
+    assert process.is_running()
     assert folder.exists()
-    assert clean("--force").returncode == 0
-    assert left(copy) == KEPT
 
 
 def test_a_file_that_cannot_be_removed_is_a_sentence(tmp_path):

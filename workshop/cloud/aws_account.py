@@ -6,23 +6,21 @@ account.client("cloudformation")
 """
 
 import difflib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import boto3
-import psutil
 from botocore import exceptions
 from botocore.config import Config
 
-from workshop.folders import RUNS_FOLDER
 from workshop.names import REGION
+from workshop.run_folders import used_run_folders
 
 from .choices import Settings
 
+PORT_FILE = "aws.port"  # in the run folder of the process that keeps a local AWS: where that listens
 TIMEOUTS = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
 
 
@@ -181,15 +179,8 @@ def use_real(settings: Settings) -> Account:
     return identify()
 
 
-def running_local_aws(runs_folder: Path = RUNS_FOLDER) -> list[str]:
+def running_local_aws() -> list[str]:
     """The endpoint URLs of the local AWS of every lab and `deploy` that is running, the newest first."""
-    found = []
-    for record_file in runs_folder.glob("*/aws.pid"):
-        try:
-            record = json.loads(record_file.read_text(encoding="utf-8"))
-            port = int((record_file.parent / "aws.port").read_text(encoding="utf-8"))
-            if psutil.Process(record["pid"]).create_time() == record["create_time"]:
-                found.append((record["create_time"], f"http://127.0.0.1:{port}"))
-        except (OSError, ValueError, psutil.Error):
-            continue  # it is ending, or a killed one left its record
-    return [endpoint_url for _, endpoint_url in sorted(found, reverse=True)]
+    files = [folder / PORT_FILE for folder in used_run_folders() if (folder / PORT_FILE).exists()]
+    newest_first = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+    return [f"http://127.0.0.1:{file.read_text(encoding='utf-8')}" for file in newest_first]

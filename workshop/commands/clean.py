@@ -1,4 +1,4 @@
-"""Stop what earlier runs left running, and remove what they created.
+"""Remove what earlier runs created.
 
 Removed from the folder .workshop: run folders, logs, JupyterLab's own files. Kept: your progress, and
 downloaded packages of the Lambda function. With --all everything in .workshop goes, and the .venv that
@@ -7,15 +7,16 @@ the workshop made. What a running notebook or JupyterLab uses is left alone, and
 
 import importlib.util
 import shutil
-import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from workshop.folders import WORK_FOLDER
+from workshop.run_folders import owner, unused_run_folders, used_run_folders
 from workshop.setup import installation, virtual_environment
 
-HELP = "stops what was left running and removes what was created"
-PACKAGES = "not needed"  # it removes them; to look at processes it asks the Python in .venv
+HELP = "removes what was created"
+PACKAGES = "not needed"  # it removes them
 
 KEPT = {"progress.json", "progress.lock", "wheels", "install.lock"}  # unless --all
 
@@ -23,8 +24,7 @@ KEPT = {"progress.json", "progress.lock", "wheels", "install.lock"}  # unless --
 def add_arguments(parser):
     parser.add_argument("--all", action="store_true", help="remove .venv and your progress, too")
     parser.add_argument("--yes", action="store_true", help="with --all: do not ask")
-    parser.add_argument("--force", action="store_true", help="stop what is in use, too")
-    parser.add_argument("--only-stop", action="store_true", help="stop processes, remove nothing")
+    parser.add_argument("--force", action="store_true", help="stop the notebooks and commands that use something, too")
 
 
 def run(args) -> int:
@@ -35,10 +35,8 @@ def run(args) -> int:
         print("Nothing to clean.")
         return 0
     try:
-        if not _stop_processes(args):
+        if not _sweep(args):
             return 1
-        if args.only_stop:
-            return 0
         if args.all:
             _remove_venv()
         _remove_files(everything=args.all)
@@ -55,46 +53,36 @@ def _confirmed() -> bool:
         return False
 
 
-def _stop_processes(args) -> bool:
+def _sweep(args) -> bool:
     """False if something is in use and stays."""
-    if importlib.util.find_spec("psutil"):
-        return _stop_here(args)
-    if not any(WORK_FOLDER.rglob("*.pid")) and not any(WORK_FOLDER.glob("runs/*")):
-        return True
-    if virtual_environment.examine().state in ("ready", "outdated"):
-        command = [virtual_environment.venv_python(), "-m", "workshop", "clean", "--only-stop"]
-        return subprocess.run([*command, *(["--force"] if args.force else [])], check=False).returncode == 0
-    if args.force:
-        return True
-    print(
-        "There are records of processes, but without the packages the workshop cannot tell whether they still "
-        "run. Close every notebook, then add --force.",
-        file=sys.stderr,
-    )
-    return False
-
-
-def _stop_here(args) -> bool:
-    from workshop.lab import leftovers
-
-    in_use = []
-    for process in leftovers.processes():
-        if process.in_use and not args.force:
-            in_use.append(process)
-            continue
-        leftovers.stop(process)
-        print(f"Stopped {process.name} (process {process.pid}).")
-    for process in in_use:
-        print(f"In use: {process.name} (process {process.pid}), started by process {process.parent}.")
-    for folder in leftovers.unused_run_folders():
-        if not args.only_stop and folder not in {process.folder for process in in_use}:
-            _remove(folder)
+    if args.force and used_run_folders():
+        _end_owners()
+    for folder in unused_run_folders():
+        _remove(folder)
+    in_use = used_run_folders()
+    for folder in in_use:
+        print(f"In use: {folder}, by process {owner(folder)}.")
     if in_use:
         print(
             "These were left alone. Close the notebook or press Ctrl-C in its terminal, or add --force.",
             file=sys.stderr,
         )
     return not in_use
+
+
+def _end_owners() -> None:
+    """The notebooks' kernels and the commands; what they started ends with them."""
+    if not importlib.util.find_spec("psutil"):
+        print("Without the packages the workshop cannot stop what is in use.", file=sys.stderr)
+        return
+    import psutil
+
+    from workshop.lab.processes import end_family
+
+    for folder in used_run_folders():
+        with suppress(psutil.NoSuchProcess):
+            end_family(psutil.Process(owner(folder)))
+        print(f"Stopped process {owner(folder)}.")
 
 
 def _remove_files(everything: bool) -> None:

@@ -132,8 +132,8 @@ def _keep_local_aws(args, chosen) -> None:
     from workshop.functions.event_source_mapping import EventSourceMapping
     from workshop.functions.function_logs import FunctionLogs
     from workshop.functions.lambda_runtime import packaged_function
-    from workshop.lab.laboratory import run_folder
     from workshop.lab.local_aws import LocalAws
+    from workshop.run_folders import run_folder
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     aws = LocalAws(run_folder())

@@ -21,7 +21,7 @@ def add_arguments(parser):
 
 
 def run(args) -> int:
-    from workshop.lab import leftovers
+    from workshop.run_folders import remove_unused_run_folders
 
     workers = min((os.cpu_count() or 1) + 1, MOST_WORKERS)  # one more than cores: they often wait for a timeout
     command = [sys.executable, "-m", "pytest", "--nbval", "-n", str(workers), "--dist", "loadfile"]
@@ -30,4 +30,4 @@ def run(args) -> int:
     try:
         return subprocess.run([*command, *args.passed_on], cwd=CHECKOUT, env=variables, check=False).returncode
     finally:
-        leftovers.remove_unused_run_folders()  # nbval kills its kernels
+        remove_unused_run_folders()  # nbval kills its kernels

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import boto3
 
-from workshop.lab.laboratory import MAX_RECEIVE_COUNT
+from workshop.lab.lab import MAX_RECEIVE_COUNT
 from workshop.lab.processes import free_port
 from workshop.names import RECEIVER_PATH
 

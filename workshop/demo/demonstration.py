@@ -28,7 +28,7 @@ from lambda_function import lambda_handler
 from workshop.functions.event_source_mapping import EventSourceMapping
 from workshop.functions.invocation import Invocation
 from workshop.lab.extra_receiver import ExtraReceiver
-from workshop.lab.laboratory import FUNCTION_TIMEOUT, Lab
+from workshop.lab.lab import FUNCTION_TIMEOUT, Lab
 from workshop.names import RECEIVER_PATH
 from workshop_django.gallery.forms import ImageForm
 from workshop_django.gallery.models import Image

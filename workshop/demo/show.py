@@ -23,7 +23,7 @@ from pyngrok.exception import PyngrokError
 from workshop.cloud import aws_account, choices
 from workshop.folders import WORK_FOLDER
 from workshop.lab import tunnel
-from workshop.lab.laboratory import MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT, Lab, LabError
+from workshop.lab.lab import MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT, Lab, LabError
 from workshop.lab.picture import picture_file
 from workshop.lab.processes import ProcessFailed
 from workshop.names import RECEIVER_PATH

@@ -4,7 +4,7 @@ import importlib
 from functools import partial
 from pathlib import Path
 
-from workshop.lab.laboratory import Lab
+from workshop.lab.lab import Lab
 
 from . import notebook
 from .progress_file import Progress

@@ -7,11 +7,10 @@ import importlib
 
 _PUBLIC = {
     "ExtraReceiver": "extra_receiver",
-    "Lab": "laboratory",
-    "LabError": "laboratory",
+    "Lab": "lab",
+    "LabError": "lab",
     "LocalAws": "local_aws",
     "picture_file": "picture",
-    "run_folder": "laboratory",
 }
 
 

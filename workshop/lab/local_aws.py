@@ -11,6 +11,8 @@ It is a process, not a thread, because moto logs each request to stderr and beca
 import sys
 from pathlib import Path
 
+from workshop.cloud.aws_account import PORT_FILE
+
 from .processes import Child
 
 
@@ -28,7 +30,7 @@ class LocalAws:
 
         Raises ProcessFailed, quoting its log, if it does not.
         """
-        port_file = self._folder / "aws.port"
+        port_file = self._folder / PORT_FILE
         port_file.unlink(missing_ok=True)
         self._child = Child(
             "aws", "workshop.lab.local_aws", [port_file, self._port], folder=self._folder, env=self._env
@@ -45,6 +47,7 @@ class LocalAws:
         return self._child is not None and self._child.alive
 
     def stop(self) -> None:
+        (self._folder / PORT_FILE).unlink(missing_ok=True)  # nobody looks for it any more
         if self._child:
             self._child.stop()
 

@@ -1,11 +1,10 @@
-"""Processes that the kit starts: each logs to a file and leaves a record, and none outlives its parent.
+"""Processes that the kit starts: each logs to a file, and none outlives its parent.
 
 child = Child("aws", "workshop.lab.local_aws", [port_file], folder=folder)
 child.start(ready=port_file.exists)
 child.stop()
 """
 
-import json
 import os
 import socket
 import subprocess
@@ -17,9 +16,12 @@ from pathlib import Path
 
 import psutil
 
-START_TIMEOUT = 30  # seconds: a slow laptop with a virus scanner needs several for a first import
+from workshop.run_folders import run_folder
+
+# Seconds. One that fails ends, and is told at once: this is for one that hangs. Sixteen labs started together on two
+# cores needed 26 s.
+START_TIMEOUT = 120
 STOP_TIMEOUT = 5  # seconds between asking a process to end and ending it
-LEFT_BEHIND_TIMEOUT = 1  # and for what it started and left behind
 
 
 class ProcessFailed(RuntimeError):
@@ -27,10 +29,10 @@ class ProcessFailed(RuntimeError):
 
 
 class Child:
-    """One Python module run as a process of its own, guarded so that it dies with this one.
+    """One Python module run as a process of its own, which dies with this one.
 
-    `name` names the log (`folder/name.log`) and the record (`folder/name.pid`); `module` is run as
-    `python -m module` with `args`; `env` is added to this process's environment.
+    `name` names the log (`folder/name.log`); `module` is run as `python -m module` with `args`; `env` is added to
+    this process's environment.
     """
 
     def __init__(
@@ -48,7 +50,6 @@ class Child:
         self.folder = folder
         self.env = env or {}
         self.log_path = folder / f"{name}.log"
-        self.record_path = folder / f"{name}.pid"
         self._process: psutil.Popen | None = None
 
     @property
@@ -64,12 +65,16 @@ class Child:
 
         Raises ProcessFailed if it ends before that or takes longer than `timeout` seconds.
         """
+        self.launch()
+        self.wait_until(ready or (lambda: True), timeout)
+
+    def launch(self) -> None:
+        """Start the process and do not wait: `wait_until` does."""
+        run_folder()  # the process waits for the lock on it
         self.folder.mkdir(parents=True, exist_ok=True)
-        parent = psutil.Process()
-        command = [sys.executable, "-m", "workshop.lab.guard", str(parent.pid), repr(parent.create_time())]
         with self.log_path.open("ab") as log:
             self._process = psutil.Popen(
-                [*command, self.module, *self.args],
+                [sys.executable, "-m", "workshop.lab.dies_with_parent", self.module, *self.args],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -78,11 +83,12 @@ class Child:
                 start_new_session=os.name == "posix",
                 creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if os.name == "nt" else 0,
             )
-        self._write_record(parent)
+
+    def wait_until(self, ready: Callable[[], bool], timeout: float = START_TIMEOUT) -> None:
         deadline = time.monotonic() + timeout
-        while ready and not ready():
+        while not ready():
             if not self.alive:
-                self._forget()
+                self._process = None
                 raise ProcessFailed(f"{self.name} ended while it was starting. {self._end_of_log()}")
             if time.monotonic() > deadline:
                 self.stop()
@@ -90,27 +96,11 @@ class Child:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End the process and everything it started: politely first, then by force. Safe to call again."""
-        if self._process is None:
-            return
-        end_family(self._process)
-        self._forget()
-
-    def _forget(self) -> None:
+        """End the process and everything it started. Safe to call again."""
         if self._process is not None:
+            end_family(self._process)
             self._process.wait()
         self._process = None
-        self.record_path.unlink(missing_ok=True)
-
-    def _write_record(self, parent: psutil.Process) -> None:
-        record = {
-            "pid": self._process.pid,
-            "create_time": self._process.create_time(),
-            "name": self.name,
-            "parent": parent.pid,
-            "parent_create_time": parent.create_time(),
-        }
-        self.record_path.write_text(json.dumps(record), encoding="utf-8")
 
     def _end_of_log(self) -> str:
         lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
@@ -118,24 +108,21 @@ class Child:
 
 
 def end_family(process: psutil.Process) -> None:
-    """End a process and everything it started: it first, so that it can end the others, and by force in the end."""
-    try:
+    """Ask a process to end, so that it can end what it started; then end by force what is left of them."""
+    with suppress(psutil.NoSuchProcess):
         family = [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    _end([process], psutil.Process.terminate, STOP_TIMEOUT)
-    left = _end(family, psutil.Process.terminate, LEFT_BEHIND_TIMEOUT)
-    _end(left, psutil.Process.kill, STOP_TIMEOUT)
+        process.terminate()
+        _wait([process])
+        for left in _wait(family, timeout=0):
+            with suppress(psutil.NoSuchProcess):
+                left.kill()
+        _wait(family)
 
 
-def _end(processes: list[psutil.Process], how: Callable, timeout: float) -> list[psutil.Process]:
+def _wait(processes: list[psutil.Process], timeout: float = STOP_TIMEOUT) -> list[psutil.Process]:
     """Returns those that run on."""
-    left = [process for process in processes if not has_ended(process)]
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            how(process)
     deadline = time.monotonic() + timeout
-    while (left := [process for process in left if not has_ended(process)]) and time.monotonic() < deadline:
+    while (left := [process for process in processes if not has_ended(process)]) and time.monotonic() < deadline:
         time.sleep(0.02)
     return left
 
@@ -158,10 +145,8 @@ def free_port() -> int:
 def is_free(port: int) -> bool:
     """Could a server listen on this port of 127.0.0.1 now?"""
     with socket.socket() as probe:
-        if os.name == "posix":
-            probe.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # as servers do; on Windows it means another thing
+        if os.name == "posix":  # as servers do; on Windows it means another thing
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

@@ -11,9 +11,10 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-import psutil
 from pyngrok import conf, ngrok
 from pyngrok.exception import PyngrokError, PyngrokNgrokHTTPError, PyngrokNgrokInstallError
+
+from workshop.run_folders import run_folder
 
 EXECUTABLE = "workshop-offline-ngrok"
 GO_OFFLINE = "Or remove NGROK_AUTHTOKEN from .env to go on with the offline agent."
@@ -29,7 +30,7 @@ class TunnelError(RuntimeError):
 
 
 _before: conf.PyngrokConfig | None = None
-_environment_before: dict[str, str | None] = {}
+REAL_AGENT = conf.DEFAULT_NGROK_PATH, conf.DEFAULT_CONFIG_PATH
 
 
 def configure(folder: Path, authtoken: str | None) -> str:
@@ -43,22 +44,22 @@ def configure(folder: Path, authtoken: str | None) -> str:
     restore()
     # A session of its own: an interrupted cell (Ctrl-C goes to the whole group) must not end the agent.
     if authtoken:
+        conf.DEFAULT_NGROK_PATH, conf.DEFAULT_CONFIG_PATH = REAL_AGENT
         _before = conf.get_default()
         conf.set_default(conf.PyngrokConfig(auth_token=authtoken, start_new_session=os.name == "posix"))
         return "ngrok, REAL: ngrok.connect() makes this machine reachable from the internet"
     agent = offline_agent()
     config_path = folder / "ngrok.yml"
     config_path.write_text("version: 3\n", encoding="utf-8")
-    me = psutil.Process()  # the agent ends when this process does
-    _set_environment(WORKSHOP_PARENT_PID=str(me.pid), WORKSHOP_PARENT_CREATE_TIME=repr(me.create_time()))
-    conf.set_default(
-        conf.PyngrokConfig(ngrok_path=str(agent), config_path=str(config_path), start_new_session=os.name == "posix")
-    )
+    run_folder()  # the agent dies with the process that has it
+    # Where pyngrok looks unless it is told: a PyngrokConfig of the learner's own finds the offline agent, too.
+    conf.DEFAULT_NGROK_PATH, conf.DEFAULT_CONFIG_PATH = str(agent), str(config_path)
+    conf.set_default(conf.PyngrokConfig(start_new_session=os.name == "posix"))
     return "the offline agent, because there is no NGROK_AUTHTOKEN: ngrok.connect() stays on this machine"
 
 
 def restore() -> None:
-    """Close all tunnels and put the environment back. Safe to call again.
+    """Close all tunnels. Safe to call again.
 
     After the real agent, pyngrok gets its own configuration back. After the offline one it keeps that: a cell that
     is run again when the lab is closed must not download ngrok, nor open a real tunnel with the authtoken that a
@@ -69,12 +70,6 @@ def restore() -> None:
     if _before is not None:
         conf.set_default(_before)
         _before = None
-    for name, value in _environment_before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    _environment_before.clear()
 
 
 def explain(error: PyngrokError) -> str:
@@ -112,12 +107,6 @@ def _details(error: PyngrokError) -> str:
         return json.loads(error.body)["details"]["err"].strip().partition("\n")[0]
     except (AttributeError, ValueError, TypeError, KeyError):
         return ""
-
-
-def _set_environment(**variables: str) -> None:
-    for name, value in variables.items():
-        _environment_before[name] = os.environ.get(name)
-        os.environ[name] = value
 
 
 def offline_agent() -> Path:

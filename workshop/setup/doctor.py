@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from workshop.folders import CHECKOUT, WORK_FOLDER
 from workshop.jupyter import configuration
 from workshop.names import PROGRAM
+from workshop.run_folders import unused_run_folders, used_run_folders
 
 from . import installation, virtual_environment
 
@@ -387,30 +388,12 @@ def jupyterlab() -> Iterator[Finding]:
 
 
 def leftovers() -> Iterator[Finding]:
-    clean = f"{PROGRAM} clean"
-    if not importlib.util.find_spec("psutil"):
-        if any(WORK_FOLDER.rglob("*.pid")):
-            yield Finding("Leftovers", "note", "there are records of processes of earlier runs.", f"Run: {clean}")
-        else:
-            yield Finding("Leftovers", "ok", "none")
-        return
-    from workshop.lab import leftovers as runs
-
-    processes = runs.processes()
-    left = [process for process in processes if not process.in_use]
-    folders = runs.unused_run_folders()
-    if left or folders:
-        what = []
-        if left:
-            what.append("1 process still runs" if len(left) == 1 else f"{len(left)} processes still run")
-        if folders:
-            one = len(folders) == 1
-            what.append("1 folder of a run" if one else f"{len(folders)} folders of runs")
-            what[-1] += " that was cut short" if one else " that were cut short"
-        yield Finding("Leftovers", "note", f"{', '.join(what)}.", f"Harmless. To remove what was left: {clean}")
-    elif processes:
-        labs = len({process.parent for process in processes})
-        yield Finding("Leftovers", "ok", f"none; in use by running notebooks or commands: {labs}")
+    used, unused = used_run_folders(), unused_run_folders()
+    if unused:
+        many = "1 folder of a run that was" if len(unused) == 1 else f"{len(unused)} folders of runs that were"
+        yield Finding("Leftovers", "note", f"{many} cut short.", f"Harmless. To remove what was left: {PROGRAM} clean")
+    elif used:
+        yield Finding("Leftovers", "ok", f"none; running notebooks and commands: {len(used)}")
     else:
         yield Finding("Leftovers", "ok", "none")
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from workshop import locks
 from workshop.folders import CHECKOUT, WORK_FOLDER
 
 REQUIREMENTS = CHECKOUT / "requirements.txt"
@@ -42,36 +43,13 @@ def one_at_a_time() -> Iterator[None]:
 
 @contextmanager
 def lock(path: Path, waiting: str = "") -> Iterator[None]:
-    """Hold the lock on the file `path`. The operating system frees it if its holder dies.
-
-    `waiting` is said once if another process holds it.
-    """
+    """Hold the lock on the file `path`. `waiting` is said once if another process holds it."""
     with path.open("a+b") as file:
-        told = not waiting
-        while not _try_to_lock(file):
-            if not told:
+        if not locks.lock(file, wait=False):
+            if waiting:
                 say(waiting)
-                told = True
-            time.sleep(0.05)
+            locks.lock(file)
         yield
-
-
-def _try_to_lock(file) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            return False
-        raise
-    return True
 
 
 def require_venv_module() -> None:

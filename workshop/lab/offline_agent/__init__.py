@@ -7,7 +7,6 @@ forwards a loopback address, http://127.0.0.1:<free port>, to the address asked 
     workshop-offline-ngrok --version
 """
 
-import os
 import sys
 
 VERSION = "3.0.0-workshop-offline"  # pyngrok works with the major version 3
@@ -30,11 +29,9 @@ def main() -> None:
 
 
 def _start() -> None:
-    from workshop.lab.guard import exit_with
+    from workshop.lab.dies_with_parent import die_with_parent
 
-    exit_with(os.getppid())  # pyngrok's process; on Windows the launcher that pip made, which pyngrok kills
-    if watched := os.environ.get("WORKSHOP_PARENT_PID"):
-        exit_with(int(watched), float(os.environ["WORKSHOP_PARENT_CREATE_TIME"]))
+    die_with_parent()  # pyngrok's process, also where a launcher stands between them, as on Windows
     import asyncio
 
     from .agent import serve

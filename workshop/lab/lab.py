@@ -13,7 +13,6 @@ import secrets
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
@@ -29,10 +28,10 @@ from django.test.utils import override_settings
 from pyngrok import ngrok
 
 from workshop.cloud import choices
-from workshop.folders import RUNS_FOLDER
 from workshop.names import ACCOUNT_ID, DEAD_LETTER_QUEUE_NAME, QUEUE_NAME, RECEIVER_PATH, REGION
+from workshop.run_folders import run_folder
 
-from . import leftovers, tunnel
+from . import tunnel
 from .django_server import DjangoServer
 from .local_aws import LocalAws
 from .processes import ProcessFailed, free_port, is_free
@@ -63,22 +62,6 @@ class LabError(RuntimeError):
     """The lab cannot open. The message says what was wrong and what to do."""
 
 
-@cache
-def run_folder() -> Path:
-    """This process's own folder under `.workshop/runs`, removed when the process ends, or by the next one."""
-    leftovers.remove_unused_run_folders()
-    folder = RUNS_FOLDER / f"{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise LabError(
-            f"The workshop cannot write to {RUNS_FOLDER} ({error.strerror}). "
-            "Move the checkout to a folder that you may write to, or free some disk space."
-        ) from error
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
 class Lab:
     """Local AWS (or the real one, or the server at AWS_ENDPOINT_URL), the queues, Django, and a tunnel.
 
@@ -106,7 +89,7 @@ class Lab:
     ):
         if Lab._open is not None:
             Lab._open.close()  # Run All a second time in one kernel: the new lab replaces the old one
-        self.folder = run_folder()
+        self.folder = _run_folder()
         self.settings = choices.load()
         self.app_key = secrets.token_urlsafe(32)
         self._secret_key = secrets.token_urlsafe(50)  # Django signs with it: another than the key that callers have
@@ -398,6 +381,16 @@ class Lab:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _run_folder() -> Path:
+    try:
+        return run_folder()
+    except OSError as error:
+        raise LabError(
+            f"The workshop cannot write to {error.filename} ({error.strerror}). "
+            "Move the checkout to a folder that you may write to, or free some disk space."
+        ) from error
 
 
 def _past_the_proxy() -> dict[str, str]:
