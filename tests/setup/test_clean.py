@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from copied_checkout import Copy
 
@@ -32,7 +31,7 @@ def owner(copy):
     started = []
 
     def start():
-        process = psutil.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", OWNS], cwd=copy.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         started.append(process)
@@ -73,7 +72,7 @@ def test_what_is_in_use_is_named_and_left_alone_unless_forced_and_the_rest_is_sw
     assert done.returncode == 1
     assert f"In use: {folder}, by process {process.pid}." in done.stdout
     assert "--force" in done.stderr
-    assert process.is_running()
+    assert process.poll() is None
     assert [folder.exists(), left_behind.exists()] == [True, False]
     assert "install.log" in left(copy)
     forced = copy.run("clean", "--force")
@@ -161,7 +160,7 @@ def test_without_the_packages_what_is_in_use_is_respected_also_by_force(copy, ow
     )
     assert done.returncode == 1
     assert "Without the packages" in done.stderr
-    assert process.is_running()
+    assert process.poll() is None
     assert folder.exists()
 
 
