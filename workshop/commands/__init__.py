@@ -27,7 +27,7 @@ from types import ModuleType
 from workshop.names import PROGRAM
 
 GROUPS = {
-    "Learn": ["lab", "demo", "progress"],
+    "Learn": ["lab", "demo", "progress", "reset"],
     "Look after it": ["doctor", "test", "clean"],
     "Go to AWS": ["package", "deploy", "destroy", "logs"],
     "Write chapters": ["exercises"],

@@ -1,8 +1,8 @@
 """Remove what earlier runs created.
 
 Removed from the folder .workshop: run folders, logs, JupyterLab's own files. Kept: your progress, and
-downloaded packages of the Lambda function. With --all everything in .workshop goes, and the .venv that
-the workshop made. What a running notebook or JupyterLab uses is left alone, and named.
+downloaded packages of the Lambda function, and what `reset` needs. With --all your progress goes, too, and
+the .venv that the workshop made. What a running notebook or JupyterLab uses is left alone, and named.
 """
 
 import importlib.util
@@ -19,6 +19,7 @@ HELP = "removes what was created"
 PACKAGES = "not needed"  # it removes them
 
 KEPT = {"progress.json", "progress.lock", "wheels", "install.lock"}  # unless --all
+ALWAYS_KEPT = {"shipped", "kept"}  # what `reset` puts back, and what it put aside: a learner's work is never removed
 
 
 def add_arguments(parser):
@@ -87,11 +88,11 @@ def _end_owners() -> None:
 
 def _remove_files(everything: bool) -> None:
     for path in sorted(WORK_FOLDER.iterdir()) if WORK_FOLDER.exists() else []:
-        if everything or path.name not in KEPT:
+        if path.name not in (ALWAYS_KEPT if everything else KEPT | ALWAYS_KEPT):
             _remove(path)
     if everything and WORK_FOLDER.is_symlink():
         WORK_FOLDER.unlink()
-    elif everything and WORK_FOLDER.exists():
+    elif everything and WORK_FOLDER.exists() and not any(WORK_FOLDER.iterdir()):
         WORK_FOLDER.rmdir()
 
 

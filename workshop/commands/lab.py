@@ -17,6 +17,7 @@ FIRST_CHAPTER = "notebooks/00_start_here.ipynb"
 def add_arguments(parser):
     parser.add_argument("--no-browser", action="store_true", help="only say the address")
     parser.add_argument("--port", type=int, metavar="N", help="the port to listen on (default: a free one)")
+    parser.add_argument("--author", action="store_true", help="show chapters with the outputs that are in their files")
 
 
 def run(args) -> None:
@@ -68,6 +69,7 @@ def _start(args) -> None:
             f"--LabApp.app_settings_dir={configuration.DEFAULTS_FOLDER}",
             "--LabApp.extension_manager=readonly",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            *([] if args.author else ["--ServerApp.contents_manager_class=workshop.jupyter.contents.ChapterContents"]),
             "--SlidesExporter.template_name=workshop_slides",  # as jupyter nbconvert has it
             "--KernelSpecManager.allowed_kernelspecs=python3",
             "--LanguageServerManager.autodetect=False",  # looking for them calls npm, which writes into the home folder
