@@ -15,9 +15,9 @@ import boto3
 from botocore import exceptions
 from botocore.config import Config
 
-from workshop.names import REGION
 from workshop.run_folders import used_run_folders
 
+from . import aws_environment
 from .choices import Settings
 
 PORT_FILE = "aws.port"  # in the run folder of the process that keeps a local AWS: where that listens
@@ -151,17 +151,7 @@ def use_local(endpoint_url: str) -> Account:
 
     Raises AwsError where nothing answers there.
     """
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ.update(
-        AWS_ENDPOINT_URL=endpoint_url,
-        AWS_ACCESS_KEY_ID="local",  # moto accepts any, and no account has such a key
-        AWS_SECRET_ACCESS_KEY="local",  # noqa: S106
-        AWS_DEFAULT_REGION=REGION,
-        AWS_CONFIG_FILE=os.devnull,
-        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
-        AWS_EC2_METADATA_DISABLED="true",
-    )
+    aws_environment.apply(aws_environment.local(endpoint_url))
     return identify()
 
 
@@ -175,7 +165,7 @@ def use_real(settings: Settings) -> Account:
             "--aws works on your own AWS account and costs money, so it needs your word in .env as well: "
             "write WORKSHOP_AWS=real there. Without --aws the same command works on a local AWS."
         )
-    os.environ.update({name: value for name, value in settings.values.items() if name.startswith("AWS_") and value})
+    aws_environment.apply(aws_environment.real(settings.values))
     return identify()
 
 

@@ -1,6 +1,7 @@
-"""The lines that lead Django and the source guide's commands to a local AWS, ready to be copied into terminals.
+"""The lines that lead the AWS CLI, other SDKs and Django to a local AWS, ready to be copied into terminals.
 
-    print(what_to_type(endpoint_url, queue_url, "func_sqs_sync", settings.load().values))
+    print(for_the_aws_cli(endpoint_url))                                            # what a lab shows
+    print(for_a_deployment(endpoint_url, queue_url, "func_sqs_sync", values))       # what `deploy` prints
 
 They are in the language of the shell that one finds on the system: sh, or PowerShell on Windows.
 """
@@ -11,21 +12,32 @@ import shlex
 import sys
 
 from workshop.folders import CHECKOUT, WORK_FOLDER
-from workshop.names import RECEIVER_PATH, REGION
+from workshop.names import RECEIVER_PATH
+
+from .aws_environment import LOCAL
 
 DJANGO_URL = "http://127.0.0.1:8000"
 DJANGO_LOG = WORK_FOLDER / "django.log"
 PLACEHOLDER = "YOUR_SECURE_APP_KEY"  # the source guide's
 
 
-def what_to_type(endpoint_url: str, queue_url: str, function_name: str, values: dict[str, str]) -> str:
+def for_the_aws_cli(endpoint_url: str) -> str:
+    """For boto3 and other SDKs the variables, and for `aws` an alias: before 2.13 it reads no AWS_ENDPOINT_URL."""
+    if _windows():
+        alias = f"function aws {{ aws.exe --endpoint-url {endpoint_url} @args }}"
+    else:
+        alias = f"alias aws='aws --endpoint-url {endpoint_url}'"
+    variables = {"AWS_ENDPOINT_URL": endpoint_url, **LOCAL}
+    return "\n".join([*(_set(name, value) for name, value in variables.items()), alias])
+
+
+def for_a_deployment(endpoint_url: str, queue_url: str, function_name: str, values: dict[str, str]) -> str:
     """`values` are the person's settings: a SECRET_KEY or APP_KEY among them is used and not shown."""
-    aws = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
     keys = {name: secrets.token_urlsafe(24) for name in ("SECRET_KEY", "APP_KEY") if not values.get(name)}
     endpoint = DJANGO_URL + RECEIVER_PATH
     django = {
         "AWS_ENDPOINT_URL": endpoint_url,
-        **aws,
+        **LOCAL,
         "SQS_QUEUE_URL": queue_url,
         "SYNC_ENDPOINTS": endpoint,
         "DJANGO_LOG_FILE": str(DJANGO_LOG),
@@ -34,6 +46,7 @@ def what_to_type(endpoint_url: str, queue_url: str, function_name: str, values: 
     }
     key = keys.get("APP_KEY", PLACEHOLDER)
     body = f'{{"apps": [{{"endpoint": "{endpoint}", "key": "{key}"}}], "data": {{"image_id": 1}}}}'
+    aws = f"aws --endpoint-url {endpoint_url}"  # said in each command: copied alone, it must not reach the real AWS
     lines = [
         f"The local AWS listens at {endpoint_url} and runs the function. Leave this terminal open.",
         "",
@@ -44,12 +57,11 @@ def what_to_type(endpoint_url: str, queue_url: str, function_name: str, values: 
         f"  {_program(sys.executable)} workshop_django/manage.py runserver 8000",
         "",
         "The guide's commands, each in a terminal of its own. First, in each, what leads `aws` here:",
-        *(f"  {_set(name, value)}" for name, value in aws.items()),
-        f"  {_lead_aws_to(endpoint_url)}",
+        *(f"  {line}" for line in for_the_aws_cli(endpoint_url).splitlines()),
         "Then one of these:",
-        f"  aws logs tail /aws/lambda/{function_name} --follow",
+        f"  {aws} logs tail /aws/lambda/{function_name} --follow",
         f"  {_follow(DJANGO_LOG)}",
-        f"  aws sqs send-message --queue-url {queue_url} --message-body '{body}'",
+        f"  {aws} sqs send-message --queue-url {queue_url} --message-body '{body}'",
     ]
     if key == PLACEHOLDER:
         lines.append(f"  (with the APP_KEY of your .env in place of {PLACEHOLDER})")
@@ -75,13 +87,6 @@ def _set(name: str, value: str) -> str:
 
 def _program(path: str) -> str:
     return f"& {_quoted(path)}" if _windows() else _quoted(path)
-
-
-def _lead_aws_to(endpoint_url: str) -> str:
-    # AWS_ENDPOINT_URL would do, but the AWS CLI reads it from 2.13 on, and Debian 12 has 2.9.
-    if _windows():
-        return f"function aws {{ aws.exe --endpoint-url {endpoint_url} @args }}"
-    return f"alias aws='aws --endpoint-url {endpoint_url}'"
 
 
 def _follow(log: object) -> str:

@@ -128,7 +128,7 @@ def _keep_local_aws(args, chosen) -> None:
 
     from workshop.cloud.aws_account import use_local
     from workshop.cloud.deployment import destroy
-    from workshop.cloud.terminal import what_to_type
+    from workshop.cloud.terminal import for_a_deployment
     from workshop.functions.event_source_mapping import EventSourceMapping
     from workshop.functions.function_logs import FunctionLogs
     from workshop.functions.lambda_runtime import packaged_function
@@ -151,7 +151,7 @@ def _keep_local_aws(args, chosen) -> None:
             EventSourceMapping(queue_url, function),
         ):
             print()
-            print(what_to_type(aws.endpoint_url, queue_url, args.function_name, chosen.values))
+            print(for_a_deployment(aws.endpoint_url, queue_url, args.function_name, chosen.values))
             print("\nCtrl-C stops it; what is in it is gone then.", flush=True)
             while True:
                 threading.Event().wait(3600)  # with a timeout, or Ctrl-C would not arrive on Windows

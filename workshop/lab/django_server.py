@@ -8,10 +8,16 @@ server.stop()
 
 import http.client
 from pathlib import Path
+from urllib.parse import quote
 
 from .processes import Child
 
 THREADS = 8  # requests handled at once: SQLite takes one writer at a time, the rest wait for a lock
+
+
+def sqlite_url(file: Path) -> str:
+    """DATABASE_URL for a file, whatever its folder is called: a % in it is not the beginning of an escape."""
+    return "sqlite:///" + quote(file.as_posix(), safe="/:")
 
 
 class DjangoServer:

@@ -21,7 +21,7 @@ from django.db import connections
 
 from workshop.names import RECEIVER_PATH
 
-from .django_server import DjangoServer
+from .django_server import DjangoServer, sqlite_url
 from .processes import free_port
 
 _migrating = threading.Lock()
@@ -51,7 +51,7 @@ class ExtraReceiver:
             port=free_port(),
             env={
                 "APP_KEY": self.key,
-                "DATABASE_URL": f"sqlite:///{self._database.as_posix()}",
+                "DATABASE_URL": sqlite_url(self._database),
                 "MEDIA_ROOT": str(self.media),
                 "DJANGO_LOG_FILE": "",
             },

@@ -27,33 +27,20 @@ from django.db import connections
 from django.test.utils import override_settings
 from pyngrok import ngrok
 
-from workshop.cloud import choices
+from workshop.cloud import aws_environment, choices
+from workshop.cloud.aws_account import AwsError, identify
+from workshop.cloud.terminal import for_the_aws_cli
 from workshop.names import ACCOUNT_ID, DEAD_LETTER_QUEUE_NAME, QUEUE_NAME, RECEIVER_PATH, REGION
 from workshop.run_folders import run_folder
 
 from . import tunnel
-from .django_server import DjangoServer
+from .django_server import DjangoServer, sqlite_url
 from .local_aws import LocalAws
 from .processes import ProcessFailed, free_port, is_free
 
 FUNCTION_TIMEOUT = 30  # seconds
 VISIBILITY_TIMEOUT = 6 * FUNCTION_TIMEOUT  # seconds: six times the function's timeout is AWS's advice
 MAX_RECEIVE_COUNT = 3  # deliveries of a message before SQS moves it to the dead-letter queue
-
-# Whatever of these a person has set could lead boto3 or the AWS CLI past the local AWS.
-AWS_VARIABLES_TO_CLEAR = (
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_SESSION_TOKEN",
-    "AWS_ENDPOINT_URL_SQS",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-)
-
-
-# The lab gives Django all that it needs. What else is in .env, an AWS_PROFILE for example, must not reach it.
-WITHOUT_ENV_FILE = {"PYTHON_DOTENV_DISABLED": "1"}
 
 IMPATIENT = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})  # is anybody there?
 
@@ -152,9 +139,7 @@ class Lab:
         if self.settings.real_aws:
             print("The AWS CLI finds your account by itself. Keys are not printed here.")
             return
-        pattern = '$env:{0} = "{1}"' if os.name == "nt" else "export {0}={1}"
-        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-            print(pattern.format(name, os.environ[name]))
+        print(for_the_aws_cli(self.endpoint_url))
 
     # Stopping a part on purpose, and starting it again
 
@@ -176,9 +161,7 @@ class Lab:
         """Start Django again at the same port with other settings, for example ALLOWED_HOSTS="..."."""
         self.server.stop()
         self._django_environment |= environment
-        self.server = DjangoServer(
-            self.folder, port=self.server.port, env=self._environment_of_django() | WITHOUT_ENV_FILE
-        )
+        self.server = DjangoServer(self.folder, port=self.server.port, env=self._environment_of_django())
         self.server.start()
 
     def close(self) -> None:
@@ -219,18 +202,7 @@ class Lab:
             self._aws = LocalAws(self.folder)
             self._aws.start()
             self._say(f"AWS     local (moto): account {ACCOUNT_ID}, region {REGION}. Nothing leaves this machine.")
-        no_file = str(self.folder / "no-such-file")
-        self._export(
-            AWS_ENDPOINT_URL=self.endpoint_url,
-            AWS_ACCESS_KEY_ID="local",
-            AWS_SECRET_ACCESS_KEY="local",  # noqa: S106  (moto accepts any)
-            AWS_DEFAULT_REGION=REGION,
-            AWS_REGION_NAME=REGION,
-            AWS_CONFIG_FILE=no_file,
-            AWS_SHARED_CREDENTIALS_FILE=no_file,
-            AWS_EC2_METADATA_DISABLED="true",
-            **dict.fromkeys(AWS_VARIABLES_TO_CLEAR),
-        )
+        self._export(**aws_environment.local(self.endpoint_url))
         boto3.DEFAULT_SESSION = None  # it keeps the credentials that it once found
         if self.settings.endpoint_url:
             self._require_sqs_there()
@@ -248,22 +220,17 @@ class Lab:
             ) from None
 
     def _use_real_aws(self) -> None:
-        values = self.settings.values
-        self._export(**{name: value for name, value in values.items() if name.startswith("AWS_") and value})
-        if region := values.get("AWS_REGION_NAME"):
-            self._export(AWS_DEFAULT_REGION=region)
+        self._export(**aws_environment.real(self.settings.values))
         boto3.DEFAULT_SESSION = None
         try:
-            identity = boto3.client("sts", config=IMPATIENT).get_caller_identity()
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+            account = identify()
+        except AwsError as error:
             raise LabError(
-                f"WORKSHOP_AWS=real, but AWS did not say who you are ({_reason(error)}). "
-                "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION_NAME in .env, "
-                "or write WORKSHOP_AWS=local to work without an account."
+                f"WORKSHOP_AWS=real, but AWS did not say who you are. {error} "
+                "Or write WORKSHOP_AWS=local to work without an account."
             ) from None
-        region = os.environ.get("AWS_DEFAULT_REGION", REGION)
         self._say(
-            f"AWS     REAL: account {identity['Account']} as {identity['Arn']}, region {region}. "
+            f"AWS     REAL: account {account.id} as {account.arn}, region {account.region}. "
             "What you do here is kept and may cost money."
         )
 
@@ -314,7 +281,7 @@ class Lab:
     def _start_django(self, expose: bool) -> None:
         for attempt in range(3):  # the free port may be taken between asking for it and using it
             port = free_port()
-            self.server = DjangoServer(self.folder, port=port, env=WITHOUT_ENV_FILE)
+            self.server = DjangoServer(self.folder, port=port)
             if expose:
                 self.public_url = ngrok.connect(port).public_url
             self._export(**self._environment_of_django())
@@ -340,7 +307,7 @@ class Lab:
             "DEBUG": "true",
             "ALLOWED_HOSTS": ",".join(hosts),
             "CSRF_TRUSTED_ORIGINS": self.public_url or "",
-            "DATABASE_URL": f"sqlite:///{(self.folder / 'db.sqlite3').as_posix()}",
+            "DATABASE_URL": sqlite_url(self.folder / "db.sqlite3"),
             "MEDIA_ROOT": str(self.folder / "media"),
             "APP_KEY": self.app_key,
             "SQS_QUEUE_URL": self.queue_url or "",
@@ -350,9 +317,7 @@ class Lab:
 
     def _open_database(self) -> None:
         """Set Django up in this process, too, with an empty database that the server shares."""
-        self._export(**WITHOUT_ENV_FILE)
         django.setup()
-        self._export(**dict.fromkeys(WITHOUT_ENV_FILE))  # a chapter reads an .env file of its own
         from django.conf import settings as django_settings
 
         if self._overridden:

@@ -10,6 +10,7 @@ It is a process, not a thread, because moto logs each request to stderr and beca
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from workshop.cloud.aws_account import PORT_FILE
 
@@ -52,6 +53,32 @@ class LocalAws:
             self._child.stop()
 
 
+class ThisMachineAlone:
+    """WSGI: answers to this machine's own names alone, and to no other web page.
+
+    A page in the person's browser can send requests to 127.0.0.1, under its own name if its DNS says so, and could
+    read APP_KEY in the messages.
+    """
+
+    def __init__(self, application):
+        self._application = application
+
+    def __call__(self, environ, start_response):
+        if self._from_another_page(environ) or not self._is_loopback(environ.get("HTTP_HOST", "")):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"The local AWS answers to programs on this machine alone.\n"]
+        return self._application(environ, start_response)
+
+    def _from_another_page(self, environ) -> bool:
+        origin = environ.get("HTTP_ORIGIN")
+        site = environ.get("HTTP_SEC_FETCH_SITE", "none")
+        return site not in ("none", "same-origin") or origin not in (None, f"http://{environ.get('HTTP_HOST')}")
+
+    def _is_loopback(self, host: str) -> bool:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name in ("127.0.0.1", "::1", "localhost") or name.endswith(".localhost")
+
+
 def serve(port_file: Path, port: int) -> None:
     """Serve moto on 127.0.0.1 for ever; write the port it got (a free one for 0) into `port_file`."""
     sys.modules["rfc3987_syntax"] = None  # jsonschema does without it, and CloudFormation need not wait for its grammar
@@ -62,7 +89,7 @@ def serve(port_file: Path, port: int) -> None:
     server = make_server(
         "127.0.0.1",
         port,
-        DomainDispatcherApplication(create_backend_app),
+        ThisMachineAlone(DomainDispatcherApplication(create_backend_app)),
         threaded=True,
         request_handler=MotoRequestHandler,
     )

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from . import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-environment.load(BASE_DIR.parent / ".env")
+environment.load(Path(environment.text("DJANGO_ENV_FILE", str(BASE_DIR.parent / ".env"))))
 
 DEBUG = environment.flag("DEBUG")
 SECRET_KEY = environment.required("SECRET_KEY", "50 random characters or more, kept secret.")
