@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 from urllib.parse import parse_qs
 
 import pytest
@@ -14,7 +15,7 @@ from aws_cli import find_aws_cli
 from workshop import run_folders
 from workshop.cloud import aws_account, env_file
 from workshop.cloud.aws_account import AwsError, identify, use_real
-from workshop.cloud.choices import Settings
+from workshop.cloud.choices import Settings, SettingsError, load
 from workshop.cloud.deployment import (
     TAG,
     WHAT_IT_COSTS,
@@ -576,3 +577,17 @@ def test_the_senders_policy_names_the_deployed_queue():
     (statement,) = policy["Statement"]
     assert statement["Resource"] == "arn:aws:sqs:eu-west-1:1:q"
     assert statement["Action"] == ["sqs:SendMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_an_env_that_is_a_named_pipe_is_read_and_one_that_nobody_writes_to_is_a_sentence(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / ".env")
+    monkeypatch.setattr(env_file, "PIPE_TIMEOUT", 0.2)
+    with pytest.raises(SettingsError, match="named pipe, and nobody writes"):
+        load(tmp_path / ".env")
+    monkeypatch.setattr(env_file, "PIPE_TIMEOUT", 20)
+    writer = threading.Thread(target=(tmp_path / ".env").write_text, args=["NGROK_AUTHTOKEN=a-token\n"])
+    monkeypatch.delenv("NGROK_AUTHTOKEN")
+    writer.start()
+    assert load(tmp_path / ".env").ngrok_authtoken == "a-token"
+    writer.join()

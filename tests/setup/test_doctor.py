@@ -173,6 +173,12 @@ def test_a_malformed_value_that_a_lab_inherits_is_a_problem_in_the_environment_a
     assert [state for state, _ in bare(checkout, **{name: "/no/such"}).findings["Settings"]] == ["problem"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_an_env_that_is_a_named_pipe_does_not_hang_it(checkout):
+    os.mkfifo(checkout / ".env")
+    assert bare(checkout).status == 0
+
+
 def test_a_region_that_aws_does_not_have_is_a_problem_where_aws_is_real():
     found = doctor(WORKSHOP_AWS="real", AWS_REGION_NAME="us-esat-1", PATH="")
     assert [words[:29] for _, words in found.findings["Settings"]] == ["AWS_REGION_NAME is 'us-esat-1"]

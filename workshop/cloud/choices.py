@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
 from workshop.folders import CHECKOUT
+
+from . import env_file as env_files
 
 
 class SettingsError(ValueError):
@@ -34,10 +34,12 @@ class Settings:
 def load(env_file: Path = CHECKOUT / ".env") -> Settings:
     """Read `.env` and the environment. Raises SettingsError that names the file or the variable to correct."""
     try:
-        in_file = dotenv_values(env_file, encoding="utf-8-sig")  # Windows editors put a byte order mark in front
+        in_file = env_files.parse(env_files.read(env_file))
     except UnicodeDecodeError as error:
         raise SettingsError(f"{env_file} is not UTF-8 text. Save it again with the encoding UTF-8.") from error
-    values = {name: value or "" for name, value in in_file.items()} | dict(os.environ)
+    except OSError as error:
+        raise SettingsError(f"{env_file} cannot be read: {error.strerror}.") from error
+    values = in_file | dict(os.environ)
     aws = values.get("WORKSHOP_AWS", "").strip().lower() or "local"
     if aws not in ("local", "real"):
         raise SettingsError(

@@ -305,6 +305,8 @@ def _offline_agent() -> Iterator[Finding]:
 def _settings() -> tuple[dict[str, str], list[int]]:
     """The values of `.env` and of the environment, which wins; and the numbers of the lines that are not understood."""
     path = CHECKOUT / ".env"
+    if path.is_fifo():  # a password manager may offer it like that, and to read one that nobody writes to would hang
+        return dict(os.environ), []
     text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     found, unread = _parsed(text)
     return {name: value.strip() for name, value in (found | dict(os.environ)).items()}, unread
