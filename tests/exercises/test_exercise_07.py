@@ -346,11 +346,13 @@ def test_q3_says_what_is_not_right(outcome, answer, because):
 # Question 4
 
 
-def stores_and_sends(catch=Exception, note=True, keep_error=True, sent_anyway=False, robust=False, rest=None):
+def stores_and_sends(
+    catch=Exception, note=True, keep_error=True, sent_anyway=False, robust=False, rest=None, claim=MINUTE
+):
     """A solution, with one thing changed."""
 
     def enqueue(msg, send):
-        row = rows().create(body=msg)
+        row = rows().create(body=msg, not_before=claim and timezone.now() + claim)
 
         def send_it():
             try:
@@ -393,8 +395,19 @@ def stores_after_the_commit(msg, send):
     return rows().model(body=msg)
 
 
-def only_robust(msg, send):
+def claims_after_the_commit(msg, send):
     row = rows().create(body=msg)
+
+    def send_it():
+        rows().filter(pk=row.pk).update(not_before=timezone.now() + MINUTE)
+        rows().filter(pk=row.pk).update(message_id=send(msg), sent_at=timezone.now())
+
+    transaction.on_commit(send_it)
+    return row
+
+
+def only_robust(msg, send):
+    row = rows().create(body=msg, not_before=timezone.now() + MINUTE)
     transaction.on_commit(
         lambda: rows().filter(pk=row.pk).update(message_id=send(msg), sent_at=timezone.now()), robust=True
     )
@@ -434,6 +447,10 @@ def test_q4_takes_any_enqueue_that_stores_now_and_sends_later(outcome, answer):
         (sends_at_once, "it sent before the commit"),
         (stores_after_the_commit, "before the commit there is no row"),
         (never_sends, "the transaction was committed, and send was not called"),
+        (stores_and_sends(claim=None), "a relay that looks now sends it a second time"),
+        (stores_and_sends(claim=timedelta(seconds=-30)), "a relay that looks now sends it a second time"),
+        (claims_after_the_commit, "a relay that looks now sends it a second time"),
+        (stores_and_sends(claim=timedelta(days=1)), "keeps every relay away for more than an hour"),
         (stores_and_sends(note=False), "the row has no sent_at: the relay will send it again"),
         (stores_and_sends(catch=()), "send raised SqsUnavailable, and so did the save"),
         (stores_and_sends(catch=SqsError), "send raised RuntimeError, and so did the save"),

@@ -186,7 +186,8 @@ def q3(lab, save_all):
     hints=[
         "Store the row now, where the caller's transaction is. Sending waits: transaction.on_commit(...).",
         "The function for on_commit catches whatever send raises, and writes it into row.last_error.",
-        "After success, set row.message_id and row.sent_at = timezone.now(), and save the row.",
+        "Create the row with not_before=timezone.now() + timedelta(minutes=1), so that no relay takes it meanwhile. "
+        "After success, set row.message_id and row.sent_at; after a failure, not_before=None. Save the row.",
     ],
     why="The save never waits for an outage to end, and what could not be sent is there, with its reason.",
 )
@@ -264,6 +265,7 @@ def q4(lab, enqueue):
             raise Wrong("the row does not keep the message_id that send returned")
         if stage.take() != [1]:
             raise Wrong("the message did not arrive in the queue once")
+        _require_sent_once_beside_a_relay(enqueue)
 
         for refuses, reason in ((away, "SQS is away"), (broken, "something else is broken")):
             outcome = attempt(committed, _message(1), refuses)
@@ -312,6 +314,42 @@ def q5(lab, relay):
         _relay_leaves_claimed_rows(relay, OutboxMessage)
         _relay_twice_at_once(relay, OutboxMessage)
         _relay_dies(relay, OutboxMessage)
+
+
+def _require_sent_once_beside_a_relay(enqueue) -> None:
+    """A relay looks right after the commit, and again while `send` is at work."""
+    from django.db import transaction
+    from django.db.models import Q
+
+    from workshop_django.sqs.models import OutboxMessage
+
+    msg, sent, kept_too_long = _message(3), [], []
+
+    def relay_looks():
+        rows = OutboxMessage.objects.filter(body=msg, sent_at=None)
+        if rows.filter(Q(not_before=None) | Q(not_before__lte=_now())).update(sent_at=_now(), message_id="by a relay"):
+            sent.append("by the relay")
+
+    def send(msg):
+        kept_too_long.extend(OutboxMessage.objects.filter(body=msg, not_before__gt=_now() + LONGEST_CLAIM))
+        relay_looks()
+        sent.append("by enqueue")
+        return "an-id"
+
+    @wraps(enqueue)
+    def committed(msg, send):
+        with transaction.atomic():
+            transaction.on_commit(relay_looks)
+            enqueue(msg, send)
+
+    call(committed, msg, send)
+    if len(sent) > 1:
+        raise Wrong(
+            "between the commit and the end of send the row waits for everybody, and a relay that looks now sends it "
+            "a second time. Claim it from the start, with a not_before a minute ahead, and free it if send fails"
+        )
+    if kept_too_long:
+        raise Wrong("who dies while send is at work keeps every relay away for more than an hour; claim for a minute")
 
 
 def _relay_in_order(relay, rows_of) -> None:
