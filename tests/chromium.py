@@ -5,7 +5,6 @@ with Chromium(folder) as chromium, chromium.open("http://127.0.0.1:8000/") as pa
 """
 
 import asyncio
-import base64
 import re
 import shutil
 import subprocess
@@ -90,9 +89,6 @@ class Page:
             self.run(f"new Promise(done => {{ {look} }})")
         except TimeoutError:
             raise AssertionError(f"After {TIMEOUT} s this is still not true: {condition}") from None
-
-    def screenshot(self, file: Path) -> None:
-        file.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
 
     async def _connect(self) -> None:
         self._session = aiohttp.ClientSession()

@@ -22,7 +22,6 @@ from workshop.cloud.deployment import (
     DeploymentError,
     deploy,
     destroy,
-    sender_policy,
     waiting_messages,
 )
 from workshop.cloud.packaging import Package, package_installed
@@ -570,13 +569,6 @@ def test_only_running_local_aws_are_found(tmp_path, monkeypatch):
     assert aws_account.running_local_aws() == [aws.endpoint_url]
     aws.stop()
     assert aws_account.running_local_aws() == []
-
-
-def test_the_senders_policy_names_the_deployed_queue():
-    policy = sender_policy("arn:aws:sqs:eu-west-1:1:q")
-    (statement,) = policy["Statement"]
-    assert statement["Resource"] == "arn:aws:sqs:eu-west-1:1:q"
-    assert statement["Action"] == ["sqs:SendMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")

@@ -11,6 +11,7 @@ _PUBLIC = {
     "identify": "aws_account",
     "lambda_requirements": "packaging",
     "package_installed": "packaging",
+    "read_logs": "logs",
     "use_real": "aws_account",
     "waiting_messages": "deployment",
 }

@@ -26,7 +26,6 @@ from .env_file import block_owner, remove_block, write_block
 from .packaging import Package
 
 TEMPLATE = CHECKOUT / "infra" / "template.yaml"
-SENDER_POLICY = CHECKOUT / "infra" / "sender-policy.json"
 HOST_PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9.*:-]*")  # as in the template's EndpointAllowlist
 TAG = {"Key": "made-by", "Value": "django-sqs-lambda-workshop"}
 ENV_OUTPUTS = {"SQS_QUEUE_URL": "QueueUrl", "AWS_REGION_NAME": "Region"}  # name in .env: output of the stack
@@ -165,14 +164,6 @@ def waiting_messages(account: Account, *, stack_name: str = STACK_NAME) -> int:
 def has_stack(account: Account, stack_name: str = STACK_NAME) -> bool:
     """Whether the account has that stack, in any state but deleted."""
     return _Work(account, stack_name, say=lambda text: None, poll_interval=1).describe() is not None
-
-
-def sender_policy(queue_arn: str) -> dict[str, object]:
-    """infra/sender-policy.json for that queue: what Django's IAM user may do, and nothing else."""
-    policy = json.loads(SENDER_POLICY.read_text(encoding="utf-8"))
-    for statement in policy["Statement"]:
-        statement["Resource"] = queue_arn
-    return policy
 
 
 class _Work:

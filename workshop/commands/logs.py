@@ -19,7 +19,7 @@ def run(args) -> None:
     from workshop.cloud import choices
     from workshop.cloud.aws_account import AwsError, running_local_aws, use_local, use_real
     from workshop.cloud.choices import SettingsError
-    from workshop.functions.function_logs import follow, has_group, read
+    from workshop.cloud.logs import follow, has_group, read_logs
 
     group = f"/aws/lambda/{args.function_name}"
     since = time.time() - args.since * 60
@@ -39,7 +39,7 @@ def run(args) -> None:
                 (account for account in map(use_local, addresses) if has_group(account, group)), None
             ) or use_local(addresses[0])
         print(f"{group} in {account}", file=sys.stderr)
-        for line in follow(account, group, since=since) if args.follow else read(account, group, since=since):
+        for line in follow(account, group, since=since) if args.follow else read_logs(account, group, since=since):
             print(line, flush=True)
     except (AwsError, SettingsError) as error:
         raise SystemExit(str(error)) from None

@@ -8,7 +8,6 @@ _PUBLIC = {
     "invoke": "invocation",
     "packaged_function": "lambda_runtime",
     "perform": "invocation",
-    "read": "function_logs",
     "recent_log": "invocation",
 }
 

@@ -1,26 +1,22 @@
-"""CloudWatch Logs for a function that runs on this machine: written as Lambda writes them, and followed.
+"""CloudWatch Logs for a function that runs on this machine: written as Lambda writes them.
 
     with FunctionLogs():                     # what every invocation logs goes to /aws/lambda/func_sqs_sync
         EventSourceMapping(queue_url, handler).run_until_empty()
 
-    for line in follow(account, "/aws/lambda/func_sqs_sync"): ...
-
 `aws logs tail /aws/lambda/func_sqs_sync --follow` and `python3 -m workshop logs --follow` show them.
 """
 
+import contextlib
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from workshop.cloud.aws_account import Account, explained
 from workshop.names import FUNCTION_NAME
 
 from . import invocation
@@ -36,14 +32,13 @@ WAITING_EVENTS = 100_000  # lines kept while CloudWatch Logs does not answer; la
 class FunctionLogs:
     """Sends the log lines of every invocation to CloudWatch Logs, from a thread of its own.
 
-    The function never waits for it and never fails because of it: lines that cannot be sent are dropped,
-    `dropped` counts them. close() sends what is waiting.
+    The function never waits for it and never fails because of it: lines that cannot be sent are dropped.
+    close() sends what is waiting.
     """
 
     def __init__(self, function_name: str = FUNCTION_NAME, *, endpoint_url: str | None = None):
         self.group = f"/aws/lambda/{function_name}"
         self.stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}"
-        self.dropped = 0
         self._logs = boto3.client(
             "logs",
             endpoint_url=endpoint_url,
@@ -70,11 +65,9 @@ class FunctionLogs:
 
     def _take(self, finished: "invocation.Invocation") -> None:
         now = time.time_ns() // 1_000_000
-        for line in finished.log:
-            try:
+        with contextlib.suppress(queue.Full):
+            for line in finished.log:
                 self._waiting.put_nowait((now, line[:EVENT_LIMIT] or " "))
-            except queue.Full:
-                self.dropped += 1
 
     def _send_all(self) -> None:
         while (event := self._waiting.get()) is not None:
@@ -96,14 +89,12 @@ class FunctionLogs:
 
     def _send(self, batch: list[tuple[int, str]]) -> None:
         events = [{"timestamp": timestamp, "message": message} for timestamp, message in batch]
-        try:
+        with contextlib.suppress(BotoCoreError, ClientError):
             try:
                 self._put(events)
             except self._logs.exceptions.ResourceNotFoundException:
                 self._create_stream()
                 self._put(events)
-        except (BotoCoreError, ClientError):
-            self.dropped += len(batch)
 
     def _put(self, events: list[dict[str, object]]) -> None:
         self._logs.put_log_events(logGroupName=self.group, logStreamName=self.stream, logEvents=events)
@@ -113,65 +104,9 @@ class FunctionLogs:
             lambda: self._logs.create_log_group(logGroupName=self.group),
             lambda: self._logs.create_log_stream(logGroupName=self.group, logStreamName=self.stream),
         ):
-            try:
+            with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
                 create()
-            except self._logs.exceptions.ResourceAlreadyExistsException:
-                pass
 
 
 def _size(event: tuple[int, str]) -> int:
     return len(event[1].encode()) + EVENT_OVERHEAD
-
-
-@dataclass(frozen=True)
-class LogLine:
-    time: datetime
-    stream: str
-    message: str
-
-    def __str__(self) -> str:
-        """As `aws logs tail --format short` shows it."""
-        return f"{self.time:%Y-%m-%dT%H:%M:%S} {self.message.rstrip()}"
-
-
-def has_group(account: Account, group: str) -> bool:
-    """Whether the account has that log group. Raises AwsError."""
-    with explained():
-        found = account.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    return any(entry["logGroupName"] == group for entry in found)
-
-
-def read(account: Account, group: str, *, since: float) -> list[LogLine]:
-    """The lines of a log group since `since` (seconds since the epoch), oldest first.
-
-    A group that does not exist yet has none. Raises AwsError.
-    """
-    return [line for _, line in _read(account.client("logs"), group, since)]
-
-
-def follow(account: Account, group: str, *, since: float, poll_interval: float = 1) -> Iterator[LogLine]:
-    """The lines since `since` and then each new one, for ever; looks again every `poll_interval` seconds."""
-    client = account.client("logs")
-    seen: set[str] = set()
-    while True:
-        newest = since
-        for event_id, line in _read(client, group, since):
-            newest = max(newest, line.time.timestamp())
-            if event_id not in seen:
-                seen.add(event_id)
-                yield line
-        if newest > since:  # lines of the newest moment may still be arriving: those are read again
-            since = newest
-        time.sleep(poll_interval)
-
-
-def _read(client, group: str, since: float) -> Iterator[tuple[str, LogLine]]:
-    with explained():
-        try:
-            pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=int(since * 1000))
-            for page in pages:
-                for event in page["events"]:
-                    moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-                    yield event["eventId"], LogLine(moment, event["logStreamName"], event["message"])
-        except client.exceptions.ResourceNotFoundException:
-            return

@@ -80,12 +80,6 @@ class LambdaRuntime:
     def __exit__(self, *exception) -> None:
         self.close()
 
-    @property
-    def pids(self) -> list[int]:
-        """The processes that are running: one for each warm execution environment."""
-        with self._lock:
-            return [environment.pid for environment in self._environments if environment.alive]
-
     def invoke(self, event: object, timeout: float | None = None) -> Invocation:
         """Run the handler on `event`, anything that JSON can hold, for at most `timeout` seconds.
 
