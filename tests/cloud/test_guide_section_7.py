@@ -164,15 +164,15 @@ def upload_a_picture(url: str) -> None:
 
 
 def thumbnail_of(checkout: Path, message_id: str) -> Path:
-    """Where the receiver stored what it made for that message."""
+    """Where the receiver stored what it made last; that it has handled that message, the query demands, too."""
     with closing(sqlite3.connect(checkout / "workshop_django/db.sqlite3")) as database:
-        query = "SELECT file FROM image_sync_thumbnail, inbox_receivedmessage WHERE idempotency_key = ?"
-        ((name,),) = database.execute(query, [message_id]).fetchall()
+        query = "SELECT file FROM image_sync_thumbnail, inbox_receivedmessage WHERE idempotency_key = ? ORDER BY made_at DESC"
+        (name,) = database.execute(query, [message_id]).fetchone()
     return checkout / "workshop_django/media" / name
 
 
 def test_the_guides_complete_test_passes_in_terminals_as_it_stands(checkout, terminal):
-    deploy = terminal("exec python3 -m workshop deploy")
+    deploy = terminal("trap '' INT; exec python3 -m workshop deploy")  # as a script's background job begins
     deploy.wait_for("Ctrl-C stops it")
     port = free_port()  # in place of 8000, which may be taken here
     printed = [line.replace("8000", str(port)) for line in deploy.shown]
@@ -214,3 +214,12 @@ def test_the_guides_complete_test_passes_in_terminals_as_it_stands(checkout, ter
     assert "SQS_QUEUE_URL" in (checkout / ".env").read_text()
     assert deploy.press_ctrl_c() == 130
     assert not (checkout / ".env").exists()
+
+
+def test_destroy_ends_the_terminal_with_deploy_which_says_why(terminal):
+    deploy = terminal("exec python3 -m workshop deploy")
+    deploy.wait_for("Ctrl-C stops it")
+    assert terminal("exec python3 -m workshop destroy").process.wait(TIMEOUT) == 0
+    assert deploy.process.wait(TIMEOUT) == 0
+    after = deploy.shown[deploy.shown.index(deploy.wait_for("Ctrl-C stops it")) + 1 :]
+    assert ["destroy" in line for line in after if line] == [True]

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from workshop.cloud.choices import SettingsError, load
-from workshop.demo.show import THUMBNAILS, keep
+from workshop.commands import main
+from workshop.demo.show import THUMBNAILS, keep, show
 from workshop.folders import RUNS_FOLDER
 
 pytest_plugins = ["django_site_fixtures"]
@@ -183,71 +184,74 @@ def test_each_break_mode_ends_in_the_dead_letter_queue_with_its_reason_and_no_ot
     assert not [path for path in finished.thumbnails if not path.exists()]
 
 
-def test_with_three_apps_one_message_reaches_three_receivers(tmp_path, name):
-    finished = demo("--apps", 3, photo(tmp_path / f"{name}.jpg"), folder=tmp_path)
-    assert finished.status == 0, finished.text
-    for number in (1, 2, 3):
-        assert finished.text.count(f"Django receiver {number} got it through the tunnel; the key was right") == 1
-        assert finished.text.count(f"Django receiver {number} had the thumbnail ready") == 1
-    assert finished.text.count("took the message") == 1
-    assert [path.name for path in finished.thumbnails] == [f"{name}-receiver-{number}.webp" for number in (1, 2, 3)]
-
-
-def test_each_refused_file_is_named_with_its_reason_and_the_others_arrive(tmp_path, name):
+def test_each_refused_file_is_named_with_its_reason_and_the_others_arrive_at_each_of_three_receivers(tmp_path, name):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "empty.png").touch()
-    (tmp_path / "big.jpg").write_bytes(b"\xff\xd8\xff" + bytes(10 * 1024 * 1024))
+    big = photo(tmp_path / "big.jpg")
+    big.write_bytes(big.read_bytes() + bytes(10 * 1024 * 1024))
     Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
     (tmp_path / "folder").mkdir()
     good = photo(tmp_path / f"{name}.jpg")
     arguments = ["notes.txt", "empty.png", "big.jpg", "bomb.png", "folder", "note.txt", good.name]
-    finished = demo(*arguments, folder=tmp_path)
+    finished = demo("--apps", 3, *arguments, folder=tmp_path)
     assert finished.status == 1
     for refusal in (
         "refused notes.txt: This file cannot be read as an image.",
-        "refused empty.png: The file is empty.",
+        "refused empty.png: This file cannot be read as an image.",
         "refused big.jpg: The file has 10.0 MB. At most 10 MB are taken",
         "refused bomb.png: The image has more than the 50,000,000 pixels that are taken",
         "refused folder: This is a folder.",
         "refused note.txt: There is no such file. Did you mean notes.txt?",
     ):
         assert refusal in finished.text
+    for number in (1, 2, 3):
+        assert finished.text.count(f"Django receiver {number} got it through the tunnel; the key was right") == 1
+        assert finished.text.count(f"Django receiver {number} had the thumbnail ready") == 1
     assert finished.text.count("saved the image") == 1
-    assert [path.name for path in finished.thumbnails] == [f"{name}.webp"]
+    assert finished.text.count("took the message") == 1
+    assert [path.name for path in finished.thumbnails] == [f"{name}-receiver-{number}.webp" for number in (1, 2, 3)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
 def test_where_no_file_is_left_nothing_is_started(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
-    finished = demo("pipe.jpg", "nowhere.jpg", folder=tmp_path)
+    (tmp_path / "notes.txt").write_text("no image")
+    finished = demo("pipe.jpg", "nowhere.jpg", "notes.txt", folder=tmp_path)
     assert (finished.status, finished.out) == (1, "")
     assert "refused pipe.jpg: This is not a file with an image in it." in finished.text
+    assert "refused notes.txt" in finished.text
     assert "nothing was started" in finished.text
 
 
 @pytest.mark.parametrize("number", ["0", "9", "-1", "many"])
-def test_a_number_of_apps_that_cannot_be_run_is_refused(tmp_path, number):
-    finished = demo("--apps", number, folder=tmp_path)
-    assert (finished.status, finished.out) == (2, "")
-    assert "--apps" in finished.err
+def test_a_number_of_apps_that_cannot_be_run_is_refused(number, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["demo", "--apps", number])
+    assert "--apps" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (["--break", "poison"], {"WORKSHOP_AWS": "real"}, "sends no broken messages through your own account"),
-        ([], {"WORKSHOP_AWS": "real"}, "there is no NGROK_AUTHTOKEN: the function on AWS cannot reach this machine"),
-        (["--apps", "2"], {"WORKSHOP_AWS": "real", "NGROK_AUTHTOKEN": "x"}, "can reach only the one receiver"),
-        ([], {"WORKSHOP_AWS": "maybe"}, "WORKSHOP_AWS is 'maybe'"),
-        ([], {"AWS_ENDPOINT_URL": "localhost:4566"}, "AWS_ENDPOINT_URL is 'localhost:4566'"),
-        ([], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Start it, or remove AWS_ENDPOINT_URL"),
+        ({"mode": "poison"}, {"WORKSHOP_AWS": "real"}, "sends no broken messages through your own account"),
+        ({}, {"WORKSHOP_AWS": "real"}, "there is no NGROK_AUTHTOKEN: the function on AWS cannot reach this machine"),
+        ({"apps": 2}, {"WORKSHOP_AWS": "real", "NGROK_AUTHTOKEN": "x"}, "can reach only the one receiver"),
+        ({}, {"WORKSHOP_AWS": "maybe"}, "WORKSHOP_AWS is 'maybe'"),
+        ({}, {"AWS_ENDPOINT_URL": "localhost:4566"}, "AWS_ENDPOINT_URL is 'localhost:4566'"),
     ],
 )
-def test_settings_that_the_demo_cannot_work_with_end_in_a_sentence(tmp_path, arguments, environment, said):
-    finished = demo(*arguments, folder=tmp_path, **environment)
+def test_settings_that_the_demo_cannot_work_with_end_in_a_sentence(monkeypatch, arguments, environment, said):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=said):
+        show([], **arguments)
+
+
+def test_an_aws_that_does_not_answer_ends_in_a_sentence(tmp_path):
+    finished = demo(folder=tmp_path, AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert finished.status == 1
     assert "saved" not in finished.out
-    assert said in finished.text
+    assert "AWS_ENDPOINT_URL" in finished.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a console, not to a process")

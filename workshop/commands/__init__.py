@@ -21,6 +21,7 @@ import argparse
 import difflib
 import importlib
 import importlib.util
+import signal
 import sys
 from types import ModuleType
 
@@ -84,6 +85,8 @@ def main(argv: list[str]) -> int:
         meant = f" Did you mean: {PROGRAM} {near[0]}" if near else ""
         print(f"There is no command {name!r}.{meant}\n\n{overview()}", file=sys.stderr)
         return 2
+    # A program that a script starts in the background is born deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return _run(load(name), name, argv[1:])
     except KeyboardInterrupt:

@@ -8,6 +8,8 @@ which one it is, what will be created and what that costs, and after a yes from 
 from workshop.folders import CHECKOUT
 from workshop.names import FUNCTION_NAME, QUEUE_NAME, STACK_NAME
 
+LOOK_EVERY = 0.5  # seconds between two looks whether the stack is still there
+
 HELP = "brings the pipeline up, locally or with --aws on your account"
 
 
@@ -123,11 +125,12 @@ def _deploy_at(account, args, chosen):
 
 def _keep_local_aws(args, chosen) -> None:
     """Start a local AWS, deploy to it, and be its Lambda until Ctrl-C."""
+    import logging
     import signal
-    import threading
+    import time
 
     from workshop.cloud.aws_account import use_local
-    from workshop.cloud.deployment import destroy
+    from workshop.cloud.deployment import destroy, has_stack
     from workshop.cloud.terminal import for_a_deployment
     from workshop.functions.event_source_mapping import EventSourceMapping
     from workshop.functions.function_logs import FunctionLogs
@@ -136,6 +139,10 @@ def _keep_local_aws(args, chosen) -> None:
     from workshop.run_folders import run_folder
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # When `destroy` takes the queue away, that is said below, not by whoever asks the queue for messages.
+    logging.getLogger("workshop.functions.event_source_mapping").addFilter(
+        lambda record: "NonExistentQueue" not in record.getMessage()
+    )
     aws = LocalAws(run_folder())
     aws.start()
     account = use_local(aws.endpoint_url)
@@ -153,8 +160,9 @@ def _keep_local_aws(args, chosen) -> None:
             print()
             print(for_a_deployment(aws.endpoint_url, queue_url, args.function_name, chosen.values))
             print("\nCtrl-C stops it; what is in it is gone then.", flush=True)
-            while True:
-                threading.Event().wait(3600)  # with a timeout, or Ctrl-C would not arrive on Windows
+            while has_stack(account, args.stack_name):
+                time.sleep(LOOK_EVERY)
+        print(f"\nThe stack {args.stack_name} is gone: `destroy` has taken it down. So this ends, too.")
     finally:
         destroy(account, stack_name=args.stack_name, env_file=CHECKOUT / ".env", say=lambda text: None)
         aws.stop()

@@ -31,6 +31,7 @@ def run(args) -> None:
             print(f"Stack {args.stack_name}, its zip and its logs will be deleted, with {waiting} messages.")
             confirm("Delete them? Type yes: ")
             destroy(account, stack_name=args.stack_name, env_file=env_file)
+            print("SQS keeps the name of a deleted queue for 60 seconds: wait that long before you deploy again.")
             return
         addresses = [chosen.endpoint_url] if chosen.endpoint_url else running_local_aws()
         for account in map(use_local, addresses):

@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 from pyngrok.exception import PyngrokError
 
 from workshop.cloud import aws_account, choices
@@ -108,8 +110,12 @@ class File:
                 return "This is a folder. Name the image files in it."
             if not stat.S_ISREG(mode):
                 return "This is not a file with an image in it."  # to open a pipe would wait for ever
-            with self.open():
+            with self.open() as file, warnings.catch_warnings(action="ignore"), Pillow.open(file):
                 return None
+        except UnidentifiedImageError:
+            return "This file cannot be read as an image. Choose a JPEG, PNG, GIF or WebP file."
+        except Pillow.DecompressionBombError:
+            return None  # the gallery's form says how many pixels are taken
         except FileNotFoundError:
             return f"There is no such file.{self._meant()}"
         except OSError as error:
