@@ -228,7 +228,7 @@ class Demonstration:
             image = form.save()
             for extra in self.extra:
                 extra.add(image)
-        row = OutboxMessage.objects.get(body__data__image_id=image.pk)
+        row = OutboxMessage.objects.get(idempotency_key=image.announcement_id)
         self._first = self._first or row.message_id
         return Travel(name, row.message_id, image, row)
 

@@ -1,14 +1,10 @@
-"""The message that tells the world of a new image, addressed to every endpoint in settings.SYNC_ENDPOINTS."""
+"""The message that tells the world of a new image."""
 
-from django.conf import settings
+from workshop_django.sqs.message import Message
 
-
-def announcement(image) -> dict:
-    """{"apps": [{"endpoint": ..., "key": ...}, ...], "data": {"image_id": ...}}"""
-    return {"apps": apps(), "data": {"image_id": image.pk}}
+from .models import Image
 
 
-def apps() -> list[dict[str, str]]:
-    """Each entry of SYNC_ENDPOINTS, "url" or "url|key", as an app; without a key of its own it has APP_KEY."""
-    entries = (entry.partition("|") for entry in settings.SYNC_ENDPOINTS)
-    return [{"endpoint": endpoint, "key": key or settings.APP_KEY} for endpoint, _, key in entries]
+def announcement(image: Image) -> Message:
+    """{"id": ..., "data": {"image_id": ...}}: to whom, and with which key, sqs adds when it is sent."""
+    return {"id": str(image.announcement_id), "data": {"image_id": image.pk}}

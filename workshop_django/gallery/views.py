@@ -58,16 +58,17 @@ def _cards(images: list[Image]) -> list[dict]:
     """What the page shows of each image: itself, its state in words, and its thumbnail, if it has one."""
     ids = [image.pk for image in images]
     thumbnails = {made.image_id: made for made in Thumbnail.objects.filter(image__in=ids).order_by("id")}
-    sent = dict(  # image id: when its message was sent, None while it waits
-        OutboxMessage.objects.filter(body__data__image_id__in=ids).values_list("body__data__image_id", "sent_at")
+    names = [str(image.announcement_id) for image in images]
+    sent = dict(  # a message's id: when it was sent, None while it waits
+        OutboxMessage.objects.filter(idempotency_key__in=names).values_list("idempotency_key", "sent_at")
     )
     cards = []
-    for image in images:
+    for image, name in zip(images, names, strict=True):
         if image.pk in thumbnails:
             state = "processed"
-        elif image.pk not in sent:
+        elif name not in sent:
             state = "not announced"
         else:
-            state = "sent" if sent[image.pk] else "waiting to be sent"
+            state = "sent" if sent[name] else "waiting to be sent"
         cards.append({"image": image, "thumbnail": thumbnails.get(image.pk), "state": state})
     return cards

@@ -18,7 +18,6 @@ from workshop_django.sqs.models import OutboxMessage
 from .latest import Latest, Outcome
 
 IMAGES = 12
-OUTBOX_ROWS = 500  # the newest, in which an image's message is looked for: the table may have millions
 
 NOT_ASKED = "Amazon SQS has not answered yet."
 NO_QUEUE_SET = "No queue is set: SQS_QUEUE_URL is empty. New messages wait in the outbox."
@@ -88,18 +87,18 @@ def _images() -> list[dict]:
     of_these = Thumbnail.objects.filter(image__in=ids)
     last_of_each = of_these.values("image").annotate(last=Max("id")).values("last")
     thumbnails = {made.image_id: made for made in Thumbnail.objects.filter(id__in=last_of_each)}
-    newest = OutboxMessage.objects.order_by("-id").values_list("body__data__image_id", "sent_at")[:OUTBOX_ROWS]
-    sent_at = dict(newest)
+    names = [str(image.announcement_id) for image in images]
+    sent_at = dict(OutboxMessage.objects.filter(idempotency_key__in=names).values_list("idempotency_key", "sent_at"))
     shown = []
-    for image in images:
+    for image, name in zip(images, names, strict=True):
         thumbnail = None
         if image.pk in thumbnails:
             state = "processed"
             thumbnail = thumbnails[image.pk].file.url
-        elif image.pk not in sent_at:
+        elif name not in sent_at:
             state = "no message found"
         else:
-            state = "on its way" if sent_at[image.pk] else "in the outbox"
+            state = "on its way" if sent_at[name] else "in the outbox"
         shown.append({"id": image.pk, "title": image.title, "state": state, "thumbnail": thumbnail})
     return shown
 
