@@ -328,7 +328,7 @@ def test_q3_takes_any_way_to_save_all_with_their_messages(outcome, answer):
         (bulk(number=1), "the outbox has 1 messages for three images"),
         (bulk(atomic=from_contextlib), "the messages could not be stored, and the images were"),
         (bulk(store=SqSManager.send), "sent, and not stored in the outbox"),
-        (bulk(store=lambda msg: rows().create(body="hello")), "not the announcements of the three images"),
+        (bulk(store=lambda msg: rows().create(body={"hello": "world"})), "not the announcements of the three images"),
         (bulk(returns=len), "it should return the list of the images"),
         (one_after_the_other, "it used 3 INSERTs for three images"),
         (announces_too_early, "a message names the image None"),
@@ -626,7 +626,7 @@ def test_q5_takes_any_relay_that_claims_and_loses_nothing(outcome, answer):
         (compares_and_swaps(free=lambda: rows().filter(sent_at=None)), "another relay has claimed it"),
         (
             compares_and_swaps(free=lambda: rows().filter(sent_at=None, not_before=None)),
-            "it left a row whose not_before",
+            "three rows wait, and it called send for none of them",
         ),
         (
             as_in_the_chapter_by_hand,

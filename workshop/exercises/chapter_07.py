@@ -297,7 +297,7 @@ def q4(lab, enqueue):
         "Take the rows one after the other. Claim a row, send it outside of any transaction, note what became of it.",
         "One statement can both ask and claim: OutboxMessage.objects.filter(pk=row.pk, sent_at=None, <free>)"
         ".update(not_before=<in a minute>) returns 1 for the one relay that has it, and 0 for every other.",
-        "<free> is Q(not_before=None) | Q(not_before__lte=now). try: send(row.body) ... except Exception as error: "
+        "<free> is Q(not_before__lte=now). try: send(row.body) ... except Exception as error: "
         "row.last_error = str(error). Save, and go on with the next row.",
     ],
     why="This is the half of the outbox that runs for years, at times twice at once, beside rows that nobody can send.",
@@ -663,7 +663,7 @@ def _wait_an_hour(rows_of) -> None:
 
 
 def _message(image: int) -> dict:
-    return {"apps": [], "data": {"image_id": image}}
+    return {"id": f"image-{image}", "data": {"image_id": image}}
 
 
 def _is_message(value: object) -> bool:
