@@ -97,11 +97,12 @@ class Message:
 
     def log(self):
         """Write the message's line. Lambda's JSON log format shows the fields beside it."""
-        fields = {"message_id": self.id, "idempotency_key": self.key, "deliveries": self.responses[:10]}
+        deliveries = self.responses[:10]
+        fields = {"message_id": self.id, "idempotency_key": self.key, "deliveries": deliveries}
         if failure := self.failure:
-            logger.warning("Message %s will be delivered again: %s", self.id, failure, extra=fields)
+            logger.warning("Message %s will be delivered again: %s %s", self.id, failure, deliveries, extra=fields)
         else:
-            logger.info("Message %s was delivered: %s", self.id, fields["deliveries"], extra=fields)
+            logger.info("Message %s was delivered: %s", self.id, deliveries, extra=fields)
 
 
 def parse(body, message_id):
@@ -273,7 +274,6 @@ async def new_session():
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),  # DELIVERY_TIMEOUT is the limit
-        auto_decompress=False,
     )
 
 

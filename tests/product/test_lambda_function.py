@@ -1,6 +1,7 @@
 """lambda_handler, line by line of its contract, against real HTTP servers, well-behaved and not."""
 
 import asyncio
+import gc
 import importlib.util
 import json
 import logging
@@ -9,9 +10,12 @@ import re
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import aiohttp
 import pytest
+from awslambdaric.lambda_runtime_log_utils import JsonFormatter
 
 import lambda_function
 from lambda_function import lambda_handler
@@ -67,8 +71,14 @@ def no_allowlist(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture
+def foreseen_errors():
+    """Lines of the level ERROR that the test looked for."""
+    return []
+
+
 @pytest.fixture(autouse=True)
-def no_secret_is_told(caplog):
+def no_secret_is_told(caplog, foreseen_errors):
     """After every test of this file: no key, user name, password or query in any result or log line, at any level."""
     results.clear()
     caplog.set_level(logging.DEBUG)
@@ -76,7 +86,7 @@ def no_secret_is_told(caplog):
     logged = caplog.get_records("call")
     told = json.dumps(results) + "".join(logging.Formatter().format(line) for line in logged)  # tracebacks, too
     assert [secret for secret in (KEY, *OTHER_SECRETS) if secret in told] == []
-    assert [line.getMessage() for line in logged if line.levelno >= logging.ERROR] == []
+    assert [line.getMessage() for line in logged if line.levelno >= logging.ERROR] == foreseen_errors
 
 
 @pytest.fixture
@@ -198,6 +208,24 @@ def test_the_result_has_an_entry_for_each_delivery_and_no_failures(receiver):
         {"status": 201, "app": receiver.url},
     ]
     assert result.keys() == {"statusCode", "body", "batchItemFailures"}
+
+
+def test_the_trace_header_travels_on_and_what_no_header_can_carry_does_not(receiver):
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+    for n, header in enumerate([trace, "Root=1\r\nX: 1", ""]):
+        assert failed(run(record(f"m-{n}", message(receiver.url), AWSTraceHeader=header))) == []
+    assert [request.headers.get("X-Amzn-Trace-Id") for request in receiver.requests] == [trace, None, None]
+
+
+def test_a_result_has_room_in_lambdas_six_megabytes_whatever_the_messages_are(receiver):
+    app = json.dumps({"endpoint": '"', "key": "k"})
+    many_apps = f'{{"data": 1, "apps": [{app}{f",{app}" * (1_000_000 // len(app))}]}}'
+    long_endpoint = message(f"{receiver.url}:1/{chr(34) * 900_000}")
+    long_path = message(f"http://127.0.0.1:{unused_port()}/{chr(34) * 900_000}")
+    large = [record(f"large-{n}", body) for n, body in enumerate([many_apps, many_apps, long_endpoint, long_path])]
+    result = run(*large, *(record(f"good-{n}", message(receiver.url)) for n in range(8)))
+    assert failed(result) == ["large-0", "large-1", "large-2", "large-3"]
+    assert len(json.dumps(result)) < 6 * 2**20
 
 
 def test_no_records_is_a_success():
@@ -484,6 +512,24 @@ def test_what_had_to_wait_for_its_turn_until_the_end_is_reported_too(slow, monke
     assert [request.path for request in slow.requests] == ["/never"]
 
 
+def test_one_silent_app_holds_its_own_message_for_delivery_timeout_and_no_longer(slow, monkeypatch):
+    monkeypatch.setenv("DELIVERY_TIMEOUT", "0.3")
+    context = with_seconds(60)
+    result = run(record("good", message(slow.url)), record("late", message(f"{slow.url}/never")), context=context)
+    assert failed(result) == ["late"]
+    assert deliveries(result)[1]["error"] == "no answer within 0.3 seconds"
+    assert context.get_remaining_time_in_millis() > 30_000
+
+
+@pytest.mark.parametrize("places", [None, "5"])
+def test_messages_take_turns_so_one_with_fifty_silent_apps_fails_alone(slow, monkeypatch, places):
+    if places:
+        monkeypatch.setenv("MAX_CONCURRENCY", places)
+    many = record("silent", message(*[f"{slow.url}/never"] * 50))
+    result = run(many, *(record(f"good-{n}", message(slow.url, slow.url)) for n in range(9)), context=with_seconds(3))
+    assert failed(result) == ["silent"]
+
+
 def test_with_no_time_left_everything_is_reported(slow):
     assert failed(run(record("m-1", message(slow.url)), context=with_seconds(-1))) == ["m-1"]
 
@@ -502,6 +548,12 @@ def test_the_messages_of_a_group_are_sent_in_order_one_after_the_other(receiver)
     assert failed(run(*records)) == []
     assert [body["image_id"] for body in bodies(receiver)] == [1, 2, 3, 4, 5]
     assert crowd.most == 1
+
+
+def test_groups_of_a_fair_standard_queue_are_no_order_and_one_poison_message_fails_alone(receiver):
+    receiver.answer = Crowd(9)
+    good = [record(f"good-{n}", message(receiver.url), group="tenant", queue="orders") for n in range(9)]
+    assert failed(run(record("poison", "not JSON", group="tenant", queue="orders"), *good)) == ["poison"]
 
 
 def test_groups_do_not_wait_for_each_other(receiver):
@@ -706,10 +758,39 @@ def test_without_an_allowlist_the_log_warns_once(cold, receiver, caplog):
     assert len(receiver.requests) == 3
 
 
-def test_with_an_allowlist_the_log_does_not_warn(cold, receiver, caplog, monkeypatch):
-    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "127.0.0.1")
-    cold.lambda_handler({"Records": [record("m-1", message(receiver.url))]}, None)
-    assert "ENDPOINT_ALLOWLIST" not in caplog.text
+def test_on_lambda_without_an_allowlist_nothing_is_posted_and_one_error_tells_how_to_bring_the_messages_back(
+    cold, receiver, caplog, monkeypatch, foreseen_errors
+):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "func_sqs_sync")
+    for n in range(3):
+        result = cold.lambda_handler({"Records": [record(f"m-{n}", message(receiver.url))]}, None)
+        assert "ENDPOINT_ALLOWLIST" in deliveries(result)[0]["error"]
+        assert failed(result) == [f"m-{n}"]
+    assert receiver.connections == 0
+    [error] = [line.getMessage() for line in caplog.records if line.levelno == logging.ERROR]
+    assert "ENDPOINT_ALLOWLIST" in error
+    assert "start-message-move-task" in error
+    foreseen_errors.append(error)
+
+
+OWN = ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"]
+
+
+@pytest.mark.parametrize("host", [*OWN, "169.254.169.254", "[fe80::1]"])
+def test_on_lambda_no_name_leads_to_what_listens_there_itself(receiver, monkeypatch, host):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "func_sqs_sync")
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "*")
+    result = run(record("m-1", message(f"http://{host}:{receiver.url.rpartition(':')[2]}/2018-06-01/runtime")))
+    assert failed(result) == ["m-1"]
+    assert "ENDPOINT_ALLOWLIST" in deliveries(result)[0]["error"]
+    assert receiver.connections == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_on_lambda_an_address_of_its_own_is_posted_to_where_the_list_has_it(receiver, monkeypatch, host):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "func_sqs_sync")
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "localhost,127.0.0.1")
+    assert failed(run(record("m-1", message(receiver.url.replace("127.0.0.1", host))))) == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -865,15 +946,45 @@ def test_it_can_be_called_where_an_event_loop_is_running(receiver):
     assert failed(asyncio.run(cell())) == []
 
 
-def test_it_can_be_called_from_several_threads_at_once(receiver):
-    receiver.answer = Crowd(4)
-    results = []
-    threads = [
-        threading.Thread(target=lambda n=n: results.append(run(record(f"m-{n}", message(receiver.url)))))
-        for n in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert [failed(result) for result in results] == [[], [], [], []]
+def test_twenty_threads_may_call_it_together(cold, receiver):
+    receiver.answer = Crowd(20)
+    for _ in range(2):
+        with ThreadPoolExecutor(20) as threads:
+            events = [{"Records": [record(f"m-{n}", message(receiver.url))]} for n in range(20)]
+            assert [failed(result) for result in threads.map(cold.lambda_handler, events, [None] * 20)] == [[]] * 20
+    assert receiver.connections == 20
+
+
+@pytest.mark.parametrize("how", ["all", "one"])
+def test_its_coroutines_work_in_the_loops_of_others_one_after_the_other(receiver, how, recwarn):
+    async def elsewhere():
+        one = lambda_function.Message(record("m-1", message(receiver.url)))
+        if how == "all":
+            await lambda_function.sync_all_app([one], seconds=20)
+            return one.responses
+        async with aiohttp.ClientSession() as session:
+            return [await lambda_function.sync_app(session, one.apps[0], one.data, one.key)]
+
+    delivered = [{"status": 200, "app": receiver.url}]
+    assert [asyncio.run(elsewhere()) for _ in range(2)] == [delivered, delivered]
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+# The log
+
+
+def test_a_record_is_one_line_whose_fields_lambdas_json_format_shows_and_the_root_logger_is_left_alone(
+    receiver, caplog
+):
+    before = logging.getLogger().level, list(logging.getLogger().handlers)
+    twice = message(receiver.url, f"{receiver.url}/b?a-query-secret") | {"id": "order-7"}
+    run(record("good", twice), record("poison", "{}"))
+    good, poison = (
+        json.loads(JsonFormatter().format(line)) for line in caplog.records if line.name == "lambda_function"
+    )
+    assert (good["level"], good["message_id"], good["idempotency_key"]) == ("INFO", "good", "order-7")
+    apps = [receiver.url, f"{receiver.url}/b"]
+    assert good["deliveries"] == [{"status": 200, "app": app} for app in apps]
+    assert (poison["level"], poison["message_id"]) == ("WARNING", "poison")
+    assert (logging.getLogger().level, logging.getLogger().handlers) == before
