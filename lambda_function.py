@@ -8,36 +8,47 @@ The event source mapping must have ReportBatchItemFailures: a message that did n
 reported, comes back after the visibility timeout, and in the end goes to the dead-letter queue.
 SQS delivers at least once, so an app may see a message again, and knows it by its Idempotency-Key.
 
-Environment: ENDPOINT_ALLOWLIST  the hosts that may be posted to: "api.example.com,*.ngrok-free.app"
+Environment: ENDPOINT_ALLOWLIST  where it may post to: "api.example.com,*.ngrok-free.app,https://10.0.0.7:8443"
              MAX_CONCURRENCY     deliveries at once, 50 unless set
+             DELIVERY_TIMEOUT    seconds for each delivery, 10 unless set
 """
 
 import asyncio
 import atexit
+import contextvars
+import errno
+import functools
+import ipaddress
 import json
 import logging
 import os
 import re
-import threading
-from contextlib import suppress
-from fnmatch import fnmatchcase
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 
 import aiohttp
-from yarl import URL  # aiohttp's own: the host that is checked is the host that is connected to
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
 
-logger = logging.getLogger()
+logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
 
-MAX_CONCURRENCY = 50  # deliveries at once
 REPORT_MARGIN = 1.0  # seconds kept back for the report, or a fifth of the time left where that is less
+REPORT_LIMIT = 2_000_000  # characters of the result's body: Lambda takes 6 MB, in which each quotation mark is escaped
 ANSWER_LIMIT = 65_536  # bytes of an answer's body that are read, so that its connection can be kept
 ANSWER_SECONDS = 1  # and how long that may take: an app that said 2xx has the message, whatever its body does
 NO_ANSWER = "no answer before the function's deadline"
 
-# Made by the first invocation, a cold start, and kept as long as the execution environment is warm.
-_lock = threading.Lock()
-_loop = _thread = _session = None
-_warned = False
+HOST_AND_PORT = r"\[[\da-f:.]+\])(?::(\d{1,5}))?"
+ENDPOINT = re.compile(rf'((https?)://([\w.-]+|{HOST_AND_PORT}(?:/[!-"$->@-~]*)?)(?:[?#][!-~]*)?', re.I | re.A)
+ALLOWED = re.compile(rf"(?:(https?)://)?([\w.*-]+|{HOST_AND_PORT}", re.I)
+ID = re.compile("[!-~]{1,100}")
+HEADER = re.compile("[ -~]+")
+to_json = json.JSONEncoder(allow_nan=False).encode  # NaN and 1e999, which json.loads takes, are no JSON
+
+_warm = []  # (event loop, HTTP session): made on first use, a cold start, and taken up by later invocations
+_answer = contextvars.ContextVar("answer")  # the Answer of the delivery that is under way
 
 
 def lambda_handler(event, context):
@@ -45,99 +56,131 @@ def lambda_handler(event, context):
 
     Returns {"statusCode": 200, "body": <JSON text, an entry for each delivery>, "batchItemFailures": [...]}.
     """
-    _warn_without_allowlist()
+    check_settings()
     messages = [Message(record) for record in event.get("Records", [])]
-    loop = _running_loop()
-    asyncio.run_coroutine_threadsafe(sync_all_app(messages, _seconds_left(context)), loop).result()
-
-    responses = [response for message in messages for response in message.responses]
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        deliver(messages, seconds_left(context))
+    else:  # as in a notebook's cell: a thread runs one loop at a time
+        with ThreadPoolExecutor(1) as another_thread:
+            another_thread.submit(deliver, messages, seconds_left(context)).result()
     for message in messages:
-        for response in message.responses:
-            logger.info("Message %s: %s", message.id, response)
-        if message.failure:
-            logger.warning("Message %s will be delivered again: %s", message.id, message.failure)
+        message.log()
     return {
         "statusCode": 200,
-        "body": json.dumps(responses),
+        "body": report([response for message in messages for response in message.responses]),
         "batchItemFailures": [{"itemIdentifier": message.id} for message in messages if message.failure],
     }
 
 
 class Message:
-    """A record of the event. `failure` says why it must come back, and is None once every app has it."""
+    """A record of the event, and what became of it."""
 
     def __init__(self, record):
         self.id = record["messageId"]
-        self.group = record.get("attributes", {}).get("MessageGroupId")  # of a FIFO queue
-        self.responses = []
-        self.failure = NO_ANSWER
+        attributes = record.get("attributes", {})
+        fifo = record.get("eventSourceARN", "").endswith(".fifo")  # messages of a Standard queue have groups, too
+        self.group = attributes.get("MessageGroupId") if fifo else None
+        self.trace = attributes.get("AWSTraceHeader")
+        self.key, self.apps, self.data, self.refusal = self.id, [], None, None
         try:
-            key, self.apps, self.data = parse(record.get("body"))
-            self.idempotency_key = key or self.id
+            self.key, self.apps, self.data = parse(record.get("body"), self.id)
         except (ValueError, TypeError, RecursionError) as error:
-            self.apps, self.data = [], None
-            self.failure = f"its body is not a message: {error}"
+            self.refusal = f"its body is not a message: {error}"
+        self.responses = [{"status": None, "app": shown(app["endpoint"]), "error": NO_ANSWER} for app in self.apps]
+
+    @property
+    def failure(self):
+        """Why the message must come back. None once every app has it."""
+        return self.refusal or next((response["error"] for response in self.responses if "error" in response), None)
+
+    def log(self):
+        """Write the message's line. Lambda's JSON log format shows the fields beside it."""
+        deliveries = self.responses[:10]
+        fields = {"message_id": self.id, "idempotency_key": self.key, "deliveries": deliveries}
+        if failure := self.failure:
+            logger.warning("Message %s will be delivered again: %s %s", self.id, failure, deliveries, extra=fields)
+        else:
+            logger.info("Message %s was delivered: %s", self.id, deliveries, extra=fields)
 
 
-def parse(body):
-    """A message body as (id or None, apps, data), `data` as JSON text. Raises ValueError, saying why without a key."""
+def parse(body, message_id):
+    """A message body as (id, apps, data as JSON). Raises ValueError, saying why without a key in it."""
     message = json.loads(body)
     if not isinstance(message, dict):
         raise ValueError("it is not a JSON object")
     if "data" not in message:
         raise ValueError("it has no data")
+    key = message.get("id", message_id)
+    if not isinstance(key, str) or not ID.fullmatch(key):
+        raise ValueError("its id is not 1 to 100 characters from ! to ~")
     apps = message.get("apps")
     if not isinstance(apps, list) or not apps:
         raise ValueError("apps is not a list of at least one app")
     for app in apps:
         if not isinstance(app, dict) or not all(isinstance(app.get(name), str) for name in ("endpoint", "key")):
             raise ValueError("an app is not an object with an endpoint and a key")
-        if not app["key"] or not app["key"].isascii() or not app["key"].isprintable():
+        if not HEADER.fullmatch(app["key"]):
             raise ValueError("an app's key is empty, or has characters that a header cannot carry")
-    if "id" in message and not (isinstance(message["id"], str) and re.fullmatch("[!-~]{1,100}", message["id"])):
-        raise ValueError("its id is not 1 to 100 characters from ! to ~")
-    # no JSON: NaN and 1e999, which json.loads takes
-    return message.get("id"), apps, json.dumps(message["data"], allow_nan=False)
+    return key, apps, to_json(message["data"])
 
 
-async def sync_all_app(messages, seconds=None):
+def deliver(messages, seconds):
+    """Deliver the messages on this thread, with a loop and a session of earlier invocations where there are any."""
+    try:
+        loop, session = _warm.pop()
+    except IndexError:
+        loop = asyncio.new_event_loop()
+        session = loop.run_until_complete(new_session())
+    loop.run_until_complete(sync_all_app(messages, seconds, session))
+    _warm.append((loop, session))  # but not after an exception, such as Ctrl-C's, which leaves work in it half done
+
+
+async def sync_all_app(messages, seconds=None, session=None):
     """Deliver all messages at once, but those of a FIFO group one after the other, within `seconds`."""
-    limit = asyncio.Semaphore(max(1, int(os.environ.get("MAX_CONCURRENCY") or MAX_CONCURRENCY)))
+    places = asyncio.Semaphore(max(1, int(setting("MAX_CONCURRENCY", 50))))
     groups = {}
     for message in messages:
-        groups.setdefault((message.group, None if message.group else message.id), []).append(message)
-    tasks = [asyncio.create_task(sync_group(group, limit)) for group in groups.values()]
-    if tasks:
-        _, late = await asyncio.wait(tasks, timeout=seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        groups.setdefault(message.group or message, []).append(message)
+    async with nullcontext(session) if session else await new_session() as session:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
+                for group in groups.values():
+                    tasks.create_task(sync_group(group, places, session))
 
 
-async def sync_group(messages, limit):
+async def sync_group(messages, places, session):
     """Deliver messages in order. After a failure the rest stays unsent: it would overtake the failed one."""
     for position, message in enumerate(messages):
-        if message.apps:
-            await sync_message(message, limit)
+        await sync_message(message, places, session)
         if message.failure:
             for unsent in messages[position + 1 :]:
-                unsent.failure = "not sent, because an earlier message of its group failed"
+                unsent.refusal, unsent.responses = "not sent, because an earlier message of its group failed", []
             return
 
 
-async def sync_message(message, limit):
-    """Deliver one message to all of its apps at once, and note the outcome in it."""
-    message.responses = [{"status": None, "app": shown(app["endpoint"]), "error": NO_ANSWER} for app in message.apps]
+async def sync_message(message, places, session):
+    """Deliver one message to all of its apps, and note the outcomes in it."""
 
-    async def deliver(position, app):
-        async with limit:
-            message.responses[position] = await sync_app(_warm_session(), app, message.data, message.idempotency_key)
+    async def sync_one(position):
+        try:
+            app = message.apps[position]
+            message.responses[position] = await sync_app(session, app, message.data, message.key, message.trace)
+        finally:
+            places.release()
 
-    await asyncio.gather(*(deliver(position, app) for position, app in enumerate(message.apps)))
-    message.failure = next((response["error"] for response in message.responses if "error" in response), None)
+    async with asyncio.TaskGroup() as tasks:
+        for position in range(1, len(message.apps)):
+            await places.acquire()
+            tasks.create_task(sync_one(position))
+            await asyncio.sleep(0)  # the other messages' turn: one with fifty silent apps must not take all places
+        if message.apps:
+            await places.acquire()
+            await sync_one(0)
 
 
-async def sync_app(session, app, data, idempotency_key):
+async def sync_app(session, app, data, idempotency_key, trace=None):
     """Post `data`, JSON text, to one app. Returns {"status", "app"}, and "error" unless the answer was 2xx."""
     response = {"status": None, "app": shown(app["endpoint"])}
     headers = {
@@ -145,37 +188,102 @@ async def sync_app(session, app, data, idempotency_key):
         "Content-Type": "application/json",
         "Idempotency-Key": idempotency_key,
     }
+    if trace and HEADER.fullmatch(trace):
+        headers["X-Amzn-Trace-Id"] = trace
+    seconds = setting("DELIVERY_TIMEOUT", 10)
+    answer = Answer()
+    _answer.set(answer)
+    error = None
     try:
         url = allowed_url(app["endpoint"])
-        connection = {"kept": False}
-        try:
-            status = await post(session, url, data, headers, connection)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if not connection["kept"]:
-                raise  # the app may have begun its work: SQS will bring the message again, later
-            status = await post(session, url, data, headers, connection)  # it had closed the connection meanwhile
-    except EndpointRefused as error:
-        return response | {"error": str(error)}
-    except aiohttp.ClientOSError as error:
-        return response | {"error": f"{type(error).__name__}: {error}"}
-    except Exception as error:  # one delivery never harms another; texts that quote an answer could hold a key
-        return response | {"error": type(error).__name__}
-    if 200 <= status < 300:
-        return response | {"status": status}
-    return response | {"status": status, "error": f"HTTP {status}"}
+        async with asyncio.timeout(seconds):
+            try:
+                await post(session, url, data, headers, answer)
+            except aiohttp.ClientConnectionError:
+                if not answer.kept or answer.begins:
+                    raise  # the app may have begun its work: SQS will bring the message again, later
+                await post(session, url, data, headers, answer)  # it had closed the connection meanwhile
+    except EndpointRefused as refusal:
+        error = str(refusal)
+    except TimeoutError:
+        error = f"no answer within {seconds:g} seconds"
+    except aiohttp.ClientOSError as failed:
+        error = f"{type(failed).__name__}: {failed}"
+    except Exception as failed:  # one delivery never harms another; texts that quote an answer could hold a key
+        error = type(failed).__name__
+    except asyncio.CancelledError:
+        if answer.status is None:
+            raise
+    if answer.status is None:
+        return response | {"error": error}
+    if 200 <= answer.status < 300:
+        return response | {"status": answer.status}
+    return response | {"status": answer.status, "error": f"HTTP {answer.status}"}
 
 
-async def post(session, url, data, headers, connection):
-    """POST and return the status. A redirect is not followed: it could lead to a host that is not allowed."""
-    async with session.post(
-        url, data=data.encode(), headers=headers, allow_redirects=False, trace_request_ctx=connection
-    ) as response:
-        with suppress(aiohttp.ClientError, TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                unread = ANSWER_LIMIT
-                while chunk := await response.content.read(unread):
-                    unread -= len(chunk)
-        return response.status
+async def post(session, url, data, headers, answer):
+    """POST and note the status. A redirect is not followed: it could lead to a host that is not allowed."""
+    try:
+        async with session.post(url, data=data.encode(), headers=headers, allow_redirects=False) as response:
+            answer.status = response.status
+            if not response.closed:  # the rest of a body that is short, so that the connection can be kept
+                with suppress(aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await response.content.readexactly(ANSWER_LIMIT)
+    except aiohttp.ClientResponseError:  # what follows the status cannot be understood
+        status = re.fullmatch(rb"HTTP/1\.\d (\d{3})", answer.begins)
+        if not status:
+            raise
+        answer.status = int(status[1])
+
+
+class Answer:
+    """What is known of a delivery's answer before all of it has come."""
+
+    status = None
+    begins = b""  # its first bytes: "HTTP/1.1 200"
+    kept = False  # the connection had been used before, and the app may have closed it meanwhile
+
+
+class Protocol(ResponseHandler):
+    """aiohttp's, which also notes how an answer begins: the status counts, whatever follows it."""
+
+    answer = Answer()
+
+    def data_received(self, data):
+        self.answer.begins += data[: 12 - len(self.answer.begins)]
+        super().data_received(data)
+
+
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's, which also tells a delivery about its connection."""
+
+    async def connect(self, *arguments, **named):
+        connection = await super().connect(*arguments, **named)
+        answer = _answer.get()
+        answer.kept = "answer" in vars(connection.protocol)
+        connection.protocol.answer = answer
+        return connection
+
+
+async def new_session():
+    """An HTTP session. Cookies of one app are never sent to another."""
+    connector = Connector(limit=0, socket_factory=allowed_socket)  # MAX_CONCURRENCY is the limit
+    connector._factory = functools.partial(Protocol, loop=asyncio.get_running_loop())
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),  # DELIVERY_TIMEOUT is the limit
+    )
+
+
+@atexit.register
+def close():
+    """Close what invocations left open for later ones."""
+    while _warm:
+        loop, session = _warm.pop()
+        loop.run_until_complete(session.close())
+        loop.close()
 
 
 class EndpointRefused(Exception):
@@ -183,32 +291,71 @@ class EndpointRefused(Exception):
 
 
 def allowed_url(endpoint):
-    """The endpoint as a URL. Raises EndpointRefused unless it is http(s) to a host on ENDPOINT_ALLOWLIST."""
-    try:
-        url = URL(endpoint)
-    except ValueError:
-        raise EndpointRefused("the endpoint is not a URL") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise EndpointRefused("the endpoint is not an http or https URL")
-    if url.user is not None or url.password is not None:
-        raise EndpointRefused("the endpoint has a user name or a password in it")
-    allowlist = os.environ.get("ENDPOINT_ALLOWLIST")  # set to nothing, it allows nothing
-    patterns = ["*"] if allowlist is None else [pattern.strip().lower() for pattern in allowlist.split(",")]
-    hosts = {url.host, url.raw_host}  # bücher.example is also xn--bcher-kva.example
-    if not any(fnmatchcase(host, pattern) for host in hosts for pattern in patterns):
+    """The endpoint as a URL, as it is written. Raises EndpointRefused unless it is on ENDPOINT_ALLOWLIST."""
+    parts = ENDPOINT.fullmatch(endpoint)
+    if not parts:
+        raise EndpointRefused("the endpoint is not an http or https URL of ASCII without spaces, user and password")
+    scheme, host, port = parts[2].lower(), parts[3].lower(), int(parts[4] or (443 if len(parts[2]) > 4 else 80))
+    origins, _ = allowlist(os.environ.get("ENDPOINT_ALLOWLIST"))
+    if port > 65_535:
+        raise EndpointRefused("the endpoint's port is over 65535")
+    if not origins.fullmatch(f"{scheme}://{host}:{port}"):
         raise EndpointRefused("the endpoint's host is not on ENDPOINT_ALLOWLIST")
-    return url
+    return URL(endpoint, encoded=True)
+
+
+@functools.cache  # so it is read once, and a warning is logged once
+def allowlist(patterns):
+    """ENDPOINT_ALLOWLIST as (what an origin must match, its hosts). Raises ValueError for what can never match."""
+    if patterns is None and "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        logger.error(
+            "ENDPOINT_ALLOWLIST is not set: nothing is posted. Set it to the hosts of your apps, and then bring back "
+            "what is in the dead-letter queue: aws sqs start-message-move-task --source-arn <its ARN>"
+        )
+        patterns = ""
+    elif patterns is None:
+        logger.warning("ENDPOINT_ALLOWLIST is not set: a message can make this function post to any host.")
+        patterns = "*"
+    origins, hosts = [], []
+    for pattern in filter(None, map(str.strip, patterns.split(","))):
+        parts = ALLOWED.fullmatch(pattern)
+        if not parts or (parts[3] and not 0 < int(parts[3]) < 65536):
+            raise ValueError(f"ENDPOINT_ALLOWLIST: {pattern!r} can never match. Write a host, or https://host:port.")
+        labels = parts[2].lower().split(".")  # a host may be written in its own script: DNS has it in ASCII
+        host = ".".join(label if label.isascii() else URL.build(scheme="http", host=label).raw_host for label in labels)
+        hosts.append(host.strip("[]"))
+        host = ".*".join(map(re.escape, host.split("*")))
+        origins.append(f"{(parts[1] or 'https?').lower()}://{host}:{parts[3] or '.*'}")
+    return re.compile("|".join(origins) or "(?!)"), hosts
+
+
+def allowed_socket(address_info):
+    """A socket to an address. On Lambda, what listens there itself is refused, whatever name leads to it."""
+    family, kind, protocol, _, (host, *_) = address_info
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        address = ipaddress.ip_address(host)
+        address = getattr(address, "ipv4_mapped", None) or address
+        _, hosts = allowlist(os.environ.get("ENDPOINT_ALLOWLIST"))
+        if str(address) not in hosts and (address.is_loopback or address.is_link_local or address.is_unspecified):
+            raise OSError(errno.EACCES, f"{address} is Lambda's own, and not on ENDPOINT_ALLOWLIST")
+    return socket.socket(family, kind, protocol)
 
 
 def shown(endpoint):
-    """The endpoint as logs and results show it: without user name, password and query, often secrets."""
-    try:
-        return str(URL(endpoint).with_user(None).with_query(None).with_fragment(None))
-    except ValueError:
-        return "not a URL"
+    """The endpoint as logs and results show it: without query and fragment, often secrets, and not too long."""
+    return (
+        re.split("[?#]", endpoint, maxsplit=1)[0][:300] if ENDPOINT.fullmatch(endpoint) else "not an http or https URL"
+    )
 
 
-def _seconds_left(context):
+def report(responses):
+    """The responses as JSON text, or as many of them as Lambda's answer has room for."""
+    while len(text := json.dumps(responses)) > REPORT_LIMIT:
+        responses = responses[: len(responses) // 2]
+    return text
+
+
+def seconds_left(context):
     """Seconds to wait for answers, or None where the context sets no deadline."""
     if not hasattr(context, "get_remaining_time_in_millis"):
         return None
@@ -216,46 +363,20 @@ def _seconds_left(context):
     return max(0, remaining - min(REPORT_MARGIN, remaining / 5))
 
 
-def _running_loop():
-    """The event loop of this execution environment, in a thread of its own, also between invocations.
-
-    So a connection that an app closes meanwhile is noticed, and the handler can be called from any thread.
-    """
-    global _loop, _thread, _session
-    with _lock:
-        if _thread is None or not _thread.is_alive():
-            _loop, _session = asyncio.new_event_loop(), None
-            _thread = threading.Thread(target=_loop.run_forever, name="func_sqs_sync", daemon=True)
-            _thread.start()
-        return _loop
+def setting(name, default):
+    """A number from the environment, or the default where it is absent or empty."""
+    try:
+        return float(os.environ.get(name) or default)
+    except ValueError:
+        raise ValueError(f"{name} is not a number: {os.environ[name]!r}") from None
 
 
-def _warm_session():
-    """The HTTP session of this execution environment. Cookies of one app are never sent to another."""
-    global _session
-    if _session is None:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_kept)
-        _session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),  # MAX_CONCURRENCY is the limit
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[trace],
-        )
-    return _session
+def check_settings():
+    """Raise ValueError for a setting that cannot be: an error at the start, and not a silence."""
+    setting("MAX_CONCURRENCY", 50)
+    setting("DELIVERY_TIMEOUT", 10)
+    allowlist(os.environ.get("ENDPOINT_ALLOWLIST"))
 
 
-async def _note_kept(session, trace, params):
-    trace.trace_request_ctx["kept"] = True  # the dictionary that was given to session.post
-
-
-@atexit.register
-def _close():
-    if _session is not None and _thread.is_alive():
-        asyncio.run_coroutine_threadsafe(_session.close(), _loop).result(timeout=1)
-
-
-def _warn_without_allowlist():
-    global _warned
-    if not _warned and "ENDPOINT_ALLOWLIST" not in os.environ:
-        logger.warning("ENDPOINT_ALLOWLIST is not set: a message can make this function post to any host.")
-        _warned = True
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    check_settings()

@@ -1,13 +1,16 @@
 """The event source mapping keeps AWS's rules, on moto and on fauxqs, a server that is not ours."""
 
 import base64
+import contextlib
 import json
+import re
 import threading
 import time
 
 import boto3
 import fauxqs
 import pytest
+from moto import mock_aws
 
 from workshop import EventSourceMapping
 from workshop.lab.local_aws import LocalAws
@@ -401,15 +404,17 @@ def test_what_is_running_is_not_started_twice(sqs, make_queue):
         mapping.start()
 
 
-def test_as_many_handlers_run_at_once_as_maximum_concurrency_says(sqs, make_queue):
+@pytest.mark.parametrize("background", [True, False])
+def test_as_many_handlers_run_at_once_as_maximum_concurrency_says(sqs, make_queue, background):
     queue = make_queue()
     for _ in range(3):
         sqs.send_message(QueueUrl=queue, MessageBody="a")
     together = threading.Barrier(3)  # passes only if three handlers wait here at the same time
-    with EventSourceMapping(
+    mapping = EventSourceMapping(
         queue, lambda event, context: together.wait(10) and None, batch_size=1, maximum_concurrency=3
-    ) as mapping:
-        mapping.run_until_empty(timeout=20)
+    )
+    with mapping if background else contextlib.nullcontext():
+        mapping.run_until_empty(timeout=20) if not background else until(lambda: mapping.delivered == 3)
     assert (mapping.delivered, mapping.failed) == (3, 0)
 
 
@@ -474,11 +479,80 @@ def test_the_largest_batch_that_aws_takes_is_taken():
         ({"maximum_batching_window": 301}, "0 to 300"),
         ({"maximum_concurrency": 0}, "at least 1"),
         ({"function_timeout": 0}, "more than 0"),
+        ({"function_timeout": float("nan")}, "more than 0"),
+        ({"function_timeout": 901}, "900"),
     ],
 )
 def test_what_aws_would_refuse_is_refused_with_the_rule(wrong, words):
     with pytest.raises(ValueError, match=words):
         EventSourceMapping("http://127.0.0.1:1/q", lambda event, context: None, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("queue_url", None),
+        ("handler", "lambda_function.lambda_handler"),
+        ("batch_size", "10"),
+        ("batch_size", 1.5),
+        ("batch_size", True),
+        ("maximum_batching_window", "1"),
+        ("report_batch_item_failures", "false"),
+        ("function_timeout", "30"),
+        ("maximum_concurrency", "2"),
+        ("maximum_concurrency", 2.0),
+        ("observer", "print"),
+    ],
+)
+def test_a_setting_of_a_wrong_type_is_refused_by_its_name(name, value):
+    with pytest.raises(TypeError, match=f"{name} must be .*{re.escape(repr(value))}"):
+        EventSourceMapping(**{"queue_url": "http://127.0.0.1:1/q", "handler": print, name: value})
+
+
+def test_a_function_may_not_take_longer_than_the_queues_visibility_timeout(client, queue):
+    with pytest.raises(ValueError, match="function_timeout is 61 s.*visibility timeout 60 s"):
+        EventSourceMapping(queue, print, function_timeout=61)
+    bring_failed_messages_back_soon(client, queue)
+    send(client, queue, "a")
+    seconds = []
+    mapping = EventSourceMapping(queue, lambda event, context: seconds.append(context.get_remaining_time_in_millis()))
+    mapping.run_until_empty(timeout=15)
+    assert 0 < seconds[0] <= 2000
+
+
+def test_a_fifo_group_keeps_its_order_also_after_a_failure(client, request):
+    url = client.create_queue(
+        QueueName=f"f{abs(hash(request.node.nodeid))}.fifo",
+        Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true", "VisibilityTimeout": "1"},
+    )["QueueUrl"]
+    for number in range(8):
+        client.send_message(QueueUrl=url, MessageBody=f"{number}", MessageGroupId="group")
+    handled, fails = [], {"1", "3"}
+
+    def handler(event, context):
+        for position, record in enumerate(event["Records"]):
+            if record["body"] in fails:
+                fails.remove(record["body"])
+                return failing(event, *(later["body"] for later in event["Records"][position:]))
+            handled.append(record["body"])
+        return None
+
+    EventSourceMapping(url, handler, batch_size=5, maximum_concurrency=2).run_until_empty(timeout=30)
+    assert handled == list("01234567")
+    client.delete_queue(QueueUrl=url)
+
+
+def test_moto_still_needs_its_fifo_queues_repaired():
+    with mock_aws():
+        sqs = boto3.client("sqs", endpoint_url="https://sqs.us-east-1.amazonaws.com")
+        attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+        url = sqs.create_queue(QueueName="q.fifo", Attributes=attributes)["QueueUrl"]
+        for number in range(3):
+            sqs.send_message(QueueUrl=url, MessageBody=f"{number}", MessageGroupId="group")
+        for _ in range(2):  # received, and visible again at once
+            answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=2, VisibilityTimeout=0)
+            time.sleep(0.01)
+        assert answer["Messages"][0]["Body"] != "0", "moto keeps the order now: remove workshop/lab/fifo_order.py"
 
 
 def test_a_fifo_queue_takes_no_batching_window():
@@ -493,6 +567,7 @@ def test_a_fifo_queue_takes_batches_of_ten_at_the_most():
 
 def test_a_message_between_two_counts_does_not_make_the_queue_look_empty(client, queue):
     send(client, queue, "moving")
+    client.receive_message(QueueUrl=queue, VisibilityTimeout=1)
     handled = []
     mapping = EventSourceMapping(queue, lambda event, context: handled.extend(event["Records"]))
     answers = []
@@ -506,3 +581,13 @@ def test_a_message_between_two_counts_does_not_make_the_queue_look_empty(client,
     mapping.run_until_empty(timeout=10)
     assert len(handled) == 1
     assert "1" in answers[0].values()
+
+
+def test_until_empty_it_asks_for_the_counts_only_when_nothing_came(client, queue):
+    send(client, queue, *map(str, range(20)))
+    asked = []
+    mapping = EventSourceMapping(queue, lambda event, context: None, batch_size=1)
+    mapping._sqs.meta.events.register("before-call.sqs.*", lambda model, **_: asked.append(model.name))
+    mapping.run_until_empty(timeout=20)
+    counted = [number for number, name in enumerate(asked) if name == "GetQueueAttributes"][1:]  # 1 for the ARN
+    assert [asked[number - 1] for number in counted if asked[number - 1] != "GetQueueAttributes"] == ["ReceiveMessage"]

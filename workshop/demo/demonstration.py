@@ -316,6 +316,7 @@ def _failure(invocation: Invocation, message_id: str) -> tuple[str, int]:
     reason, failed_apps = "the function reported it as failed", 0
     for line in invocation.log:
         _, _, said = line.partition(f"Message {message_id} will be delivered again: ")
-        reason = said or reason
-        failed_apps += f"Message {message_id}: " in line and "'error'" in line
+        if said:
+            reason, _, deliveries = said.partition(" [")
+            failed_apps = deliveries.count("'error'")
     return reason, failed_apps

@@ -16,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import boto3
@@ -32,6 +33,8 @@ MAX_PAYLOAD = 6 * 1024 * 1024  # bytes of an event, the quota of a synchronous i
 RECEIVE_LIMIT = 10  # messages in one ReceiveMessage or DeleteMessageBatch request, SQS's maximum
 POLL_SECONDS = 1  # of long polling in one request: as long as stop() may have to wait
 LOOK_SECONDS = 0.05  # between two requests of run_until_empty() while nothing can be received
+FUNCTION_TIMEOUT = 30  # seconds, unless another one is chosen or the queue's visibility timeout is shorter
+LONGEST_FUNCTION_TIMEOUT = 900  # seconds, AWS's maximum
 LONGEST_PAUSE = 10  # seconds between two tries while SQS does not answer
 
 logger = logging.getLogger(__name__)
@@ -41,14 +44,15 @@ class EventSourceMapping:
     """Delivers a queue's messages to `handler`, in batches.
 
     `handler` is a function (event, context), or an object with `invoke(event, timeout) -> Invocation`.
-    `batch_size` in messages; `maximum_batching_window` and `function_timeout` in seconds; `maximum_concurrency`
-    handlers run at once in the background. `report_batch_item_failures` is AWS's ReportBatchItemFailures.
+    `batch_size` in messages; `maximum_batching_window` and `function_timeout` in seconds, the latter 30 or the
+    queue's visibility timeout where that is shorter; `maximum_concurrency` handlers run at once.
+    `report_batch_item_failures` is AWS's ReportBatchItemFailures.
     `observer(what, detail)` is called when a batch was "received", "handled" and "deleted", with the message ids.
 
     Counts: `invocations` of the handler; messages `delivered`, that is deleted after success; and deliveries that
     `failed`, so a message that fails three times counts three times.
 
-    Raises ValueError for what AWS would refuse, too.
+    Raises ValueError for what AWS would refuse, too, and TypeError for a setting of a wrong type.
     """
 
     def __init__(
@@ -59,10 +63,20 @@ class EventSourceMapping:
         batch_size: int = 10,
         maximum_batching_window: float = 0,
         report_batch_item_failures: bool = True,
-        function_timeout: float = 30,
+        function_timeout: float | None = None,
         maximum_concurrency: int = 1,
         observer: Callable[[str, dict], None] | None = None,
     ):
+        _check_type("queue_url", queue_url, str)
+        _check_type("batch_size", batch_size, int)
+        _check_type("maximum_batching_window", maximum_batching_window, int, float)
+        _check_type("report_batch_item_failures", report_batch_item_failures, bool)
+        _check_type("function_timeout", function_timeout, int, float, type(None))
+        _check_type("maximum_concurrency", maximum_concurrency, int)
+        if not callable(handler) and not hasattr(handler, "invoke"):
+            raise TypeError(f"handler must be a function (event, context), not {handler!r}.")
+        if observer is not None and not callable(observer):
+            raise TypeError(f"observer must be a function (what, detail), not {observer!r}.")
         most = MAX_FIFO_BATCH_SIZE if queue_url.endswith(".fifo") else MAX_BATCH_SIZE
         if not 1 <= batch_size <= most:
             raise ValueError(f"batch_size is {batch_size}; AWS takes 1 to {most:,} for this kind of queue.")
@@ -74,14 +88,13 @@ class EventSourceMapping:
             raise ValueError("A FIFO queue takes no maximum_batching_window: AWS has none for it.")
         if maximum_concurrency < 1:
             raise ValueError(f"maximum_concurrency is {maximum_concurrency}; it must be at least 1.")
-        if function_timeout <= 0:
-            raise ValueError(f"function_timeout is {function_timeout}; it must be more than 0 seconds.")
+        if function_timeout is not None and not 0 < function_timeout <= LONGEST_FUNCTION_TIMEOUT:
+            raise ValueError(f"function_timeout is {function_timeout}; AWS takes more than 0 and up to 900 seconds.")
         self.queue_url = queue_url
         self.handler = handler
         self.batch_size = batch_size
         self.maximum_batching_window = maximum_batching_window
         self.report_batch_item_failures = report_batch_item_failures
-        self.function_timeout = function_timeout
         self.maximum_concurrency = maximum_concurrency
         self.observer = observer or (lambda what, detail: None)
         self.invocations = 0
@@ -94,6 +107,9 @@ class EventSourceMapping:
             config=Config(retries={"total_max_attempts": 2}, max_pool_connections=maximum_concurrency + 1),
         )
         self._arn: str | None = None
+        self.function_timeout = function_timeout
+        if function_timeout is not None:
+            self._ask_queue()
         self._counting = threading.Lock()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -121,16 +137,33 @@ class EventSourceMapping:
         TimeoutError after `timeout` seconds, saying what is left.
         """
         deadline = time.monotonic() + timeout
-        while any(left := self._left()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"After {timeout:g} s the queue still holds {left[0]} waiting, {left[1]} in flight and "
-                    f"{left[2]} delayed. A message that fails comes back after the visibility timeout; without "
-                    "a redrive policy it does so for ever."
-                )
-            # Without long polling: some servers notice only at its end that a hidden message is back.
-            if not self._poll_for(0):
-                time.sleep(LOOK_SECONDS)
+        ended = threading.Event()
+
+        def handle_batches() -> None:
+            try:
+                while not ended.is_set():
+                    # Without long polling: some servers notice only at its end that a hidden message is back.
+                    received = self._poll_for(0)
+                    if received and time.monotonic() < deadline:
+                        continue
+                    if not any(left := self._left()):
+                        return
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(
+                            f"After {timeout:g} s the queue still holds {left[0]} waiting, {left[1]} in flight and "
+                            f"{left[2]} delayed. A message that fails comes back after the visibility timeout; "
+                            "without a redrive policy it does so for ever."
+                        )
+                    ended.wait(LOOK_SECONDS)
+            finally:
+                ended.set()
+
+        with ThreadPoolExecutor(self.maximum_concurrency) as pollers:
+            try:
+                for poller in [pollers.submit(handle_batches) for _ in range(self.maximum_concurrency)]:
+                    poller.result()
+            finally:
+                ended.set()
 
     def _left(self) -> list[int]:
         """Messages waiting, in flight and delayed. One that moves between two of these counts may be in neither, so
@@ -276,8 +309,7 @@ class EventSourceMapping:
     def _record(self, message: dict) -> dict:
         """A received message as Lambda's event shows it."""
         if self._arn is None:
-            answer = self._sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["QueueArn"])
-            self._arn = answer["Attributes"]["QueueArn"]
+            self._ask_queue()
         record = {
             "messageId": message["MessageId"],
             "receiptHandle": message["ReceiptHandle"],
@@ -294,6 +326,26 @@ class EventSourceMapping:
         if "MD5OfMessageAttributes" in message:
             record["md5OfMessageAttributes"] = message["MD5OfMessageAttributes"]
         return record
+
+    def _ask_queue(self) -> None:
+        """Learn the queue's ARN, and how long the function may take. Raises ValueError where AWS would."""
+        names = ["QueueArn", "VisibilityTimeout"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
+        visibility_timeout = int(attributes["VisibilityTimeout"])
+        if self.function_timeout is None:
+            self.function_timeout = min(FUNCTION_TIMEOUT, max(1, visibility_timeout))
+        elif self.function_timeout > visibility_timeout:
+            raise ValueError(
+                f"function_timeout is {self.function_timeout:g} s, and the queue's visibility timeout "
+                f"{visibility_timeout} s. AWS refuses that: a message would come back while it is still worked on."
+            )
+        self._arn = attributes["QueueArn"]
+
+
+def _check_type(name: str, value: object, *types: type) -> None:
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        wanted = " or ".join(type.__name__ for type in types).replace("NoneType", "None")
+        raise TypeError(f"{name} must be {wanted}, and is {value!r}.")
 
 
 def _attribute(value: dict) -> dict:

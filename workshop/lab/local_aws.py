@@ -86,6 +86,9 @@ def serve(port_file: Path, port: int) -> None:
     from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
+    from .fifo_order import keep_order
+
+    keep_order()
     server = make_server(
         "127.0.0.1",
         port,
