@@ -27,7 +27,7 @@ from workshop.folders import CHECKOUT, WORK_FOLDER
 
 LOG = WORK_FOLDER / "install.log"
 DOWNLOADS = WORK_FOLDER / "install"  # removed once everything is installed
-DISK_SPACE = 700  # megabytes: .venv takes 500 on Linux, and the download needs room
+DISK_SPACE = 700  # megabytes: .venv takes up to 480 on Linux, and the download needs room
 AT_ONCE = 4  # downloads by pip: alone, it waits for the network half of the time
 
 Purpose = Literal["learner", "tests"]
@@ -103,7 +103,10 @@ def install(packages: Path, python: Path, site_packages: Path) -> None:
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     tool = [uv, "pip"] if uv else [python, "-m", "pip"]
     install = [*tool, "install", "--no-deps", *(["--python", python] if uv else quiet)]
-    locked = [*install, "--require-hashes", *(["--compile-bytecode"] if uv else [])]
+    # Most modules are never imported. Python compiles the others at their first import, where it may write.
+    compiled = sys.dont_write_bytecode
+    locked = [*install, "--require-hashes", *(["--compile-bytecode"] if uv and compiled else [])]
+    locked += ["--no-compile"] if not uv and not compiled else []
 
     def installed() -> str:
         return f"{_count(site_packages, '*.dist-info')} of about {len(missing) + there} packages installed"

@@ -107,18 +107,18 @@ def examine(purpose: Purpose = "learner") -> tuple[State, str]:
         problem = "its Python does not run"
     elif tuple(map(int, version.split("."))) < OLDEST:
         problem = f"it has Python {version}, and the workshop needs {'.'.join(map(str, OLDEST))} or newer"
-    elif _is_ours() and not stamp.get("packages"):
+    elif is_ours() and not stamp.get("packages"):
         problem = "an earlier installation was not finished"
-    elif _is_ours() and stamp.get("checkout") != str(CHECKOUT):
+    elif is_ours() and stamp.get("checkout") != str(CHECKOUT):
         problem = f"this folder was moved or copied from {stamp.get('checkout')}"
-    elif _is_ours() and stamp.get("python") != version:
+    elif is_ours() and stamp.get("python") != version:
         problem = f"its Python was {stamp.get('python')} and is {version} now"
     if problem:
-        return "unusable" if _is_ours() else "foreign", f"{VENV} cannot be used: {problem}."
+        return "unusable" if is_ours() else "foreign", f"{VENV} cannot be used: {problem}."
     return "incomplete", f"{VENV} has not the packages that are needed now."
 
 
-def _is_ours() -> bool:
+def is_ours() -> bool:
     """May it be deleted? Not what a person made, nor what a person's link leads to."""
     return STAMP.exists() and not VENV.is_symlink() and _stamp().get("made_by_workshop", True)
 
@@ -201,7 +201,7 @@ def _make() -> None:
 
 def _install(purpose: Purpose) -> None:
     before, (version, site_packages) = _stamp(), _probe()
-    ours = _is_ours()
+    ours = is_ours()
     _write_stamp({"made_by_workshop": ours})
     try:
         installation.install(packages_for(purpose), venv_python(), Path(site_packages))
