@@ -40,6 +40,7 @@ class Copy:
         folder.mkdir(parents=True)
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(CHECKOUT / "workshop", folder / "workshop", ignore=ignore)
+        shutil.copytree(CHECKOUT / "requirements", folder / "requirements")
         for name in ("pyproject.toml", "requirements.txt"):
             shutil.copy(CHECKOUT / name, folder)
 

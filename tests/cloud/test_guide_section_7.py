@@ -102,7 +102,7 @@ class Terminal:
 def checkout(tmp_path):
     """A copy of the checkout, because deploy writes into its .env and Django into its database."""
     folder = tmp_path / "a checkout"
-    for name in ("workshop", "workshop_django", "infra"):
+    for name in ("workshop", "workshop_django", "infra", "requirements"):
         shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("db.sqlite3*", "media"))
     for name in ("lambda_function.py", "requirements.txt", "pyproject.toml"):
         shutil.copy(CHECKOUT / name, folder)

@@ -1,5 +1,6 @@
 import io
 import re
+import sys
 
 import pytest
 from dotenv import dotenv_values
@@ -62,7 +63,7 @@ def test_q1_takes_any_template_with_enough_time_and_a_report(outcome, changes):
         ),
         ([("Timeout: 180", "Timeout: 30"), SHORT_FUNCTION], "function's own timeout is now 5"),
         ([("Size: 10", WINDOW)], "six times the function's timeout, and the batching window on top: 200"),
-        ([("Timeout: 180", "Timeout: 50000")], f"{REFUSED} 7: 50000 is greater than the maximum of 43200"),
+        ([("Timeout: 180", "Timeout: 50000")], "50000 is greater than the maximum"),
         ([(REPORTS, "")], "The mapping must say that the function reports failures"),
         ([(REPORTS, ""), ("Size: 10", "Size: 1")], "each message then costs a call"),
         ([(REPORTS, ""), ("Timeout: 30\n", "Timeout: 30\n" + REPORTS)], f"{REFUSED} 16: this resource has no"),
@@ -82,6 +83,21 @@ def test_q1_says_what_is_not_right(outcome, changes, because):
     state, text = outcome(1, changed(TEMPLATE, *changes))
     assert state == "wrong"
     assert because in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("Timeout: 180", "Timeout: 50000"),
+        ("FunctionResponseTypes", "FunctionResponsTypes"),
+        ("[ReportBatchItemFailures]", "ReportBatchItemFailures"),
+        ("VisibilityTimeout", "VisibilityTimeOut"),
+    ],
+)
+def test_q1_takes_no_wrong_template_where_cfn_lint_is_not_installed(outcome, change, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cfnlint", None)
+    assert outcome(1, changed(TEMPLATE))[0] == "right"
+    assert outcome(1, changed(TEMPLATE, change))[0] == "wrong"
 
 
 @pytest.mark.parametrize("answer", [7, {"Resources": {}}, "", "just words"])

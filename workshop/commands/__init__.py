@@ -5,8 +5,9 @@ installed; what it needs besides, it imports inside `run`. It has:
 
     HELP = "runs the whole pipeline on a picture"    # one line, in lower case, no full stop
     PACKAGES = "needed"        # optional. "needed", the default: `run` is called where the packages are, which
-                               # are installed first if they are missing; "if installed": there if they are
-                               # ready, else with the standard library alone; "not needed": just here
+                               # are installed first if they are missing; "needed for tests": the tests' own,
+                               # too; "if installed": there if they are ready, else with the standard library
+                               # alone; "not needed": just here
     PASSES_ON = True           # optional: what the parser does not know is in `args.passed_on`
 
     def add_arguments(parser): ...    # an argparse.ArgumentParser; its description is the module's docstring

@@ -100,7 +100,7 @@ def _remove_venv() -> None:
     venv = virtual_environment.VENV
     if not venv.exists() and not venv.is_symlink():
         return
-    if not virtual_environment.STAMP.exists() or venv.is_symlink():
+    if not virtual_environment.is_ours():
         print(f"{venv} was not made by the workshop: it stays.")
         return
     with installation.one_at_a_time():

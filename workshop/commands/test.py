@@ -11,6 +11,7 @@ from workshop.folders import CHECKOUT
 from workshop.jupyter import configuration
 
 HELP = "runs every test and every notebook"
+PACKAGES = "needed for tests"
 PASSES_ON = True
 
 MOST_WORKERS = 4  # each runs a kernel with its own AWS and Django: more would crowd a laptop

@@ -1,10 +1,11 @@
-"""Makes `.venv` and installs requirements.txt into it. A line shows the progress, a sentence each obstacle.
+"""Makes `.venv` and installs a list of packages into it, by their hashes, and then this repository.
 
     with one_at_a_time():
         make(venv)
-        install(python, site_packages)
+        install(packages_for("learner"), python, site_packages)
 
-Standard library only. uv does it where it is on the PATH, else pip.
+Standard library only. uv does it where it is on the PATH, else pip. A line shows the progress, a sentence each
+obstacle.
 """
 
 import errno
@@ -14,18 +15,27 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import distributions
 from pathlib import Path
+from typing import Literal
 
 from workshop import locks
 from workshop.folders import CHECKOUT, WORK_FOLDER
 
-REQUIREMENTS = CHECKOUT / "requirements.txt"
 LOG = WORK_FOLDER / "install.log"
-DISK_SPACE = 700  # megabytes: .venv takes 500 on Linux, and the download needs room
+DOWNLOADS = WORK_FOLDER / "install"  # removed once everything is installed
+DISK_SPACE = 700  # megabytes: .venv takes up to 480 on Linux, and the download needs room
+AT_ONCE = 4  # downloads by pip: alone, it waits for the network half of the time
+
+Purpose = Literal["learner", "tests"]
+
+
+def packages_for(purpose: Purpose) -> Path:
+    """The locked list, with hashes: for the chapters and commands, or for these and the tests."""
+    return CHECKOUT / "requirements" / f"{purpose}.txt"
 
 
 def say(text: str) -> None:
@@ -69,12 +79,8 @@ def make(venv: Path) -> None:
     """Make a virtual environment in the folder `venv`, which may exist."""
     without_pip = ["--without-pip"] if shutil.which("uv") else []
     # From the interpreter that this one was made from, if this one is in an environment itself.
-    command = [sys._base_executable, "-m", "venv", *without_pip, str(venv)]
-    made = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if made.returncode != 0:
-        output = made.stdout + made.stderr
-        LOG.write_text(output, encoding="utf-8")
-        raise SystemExit(diagnose(output, "python -m venv", made.returncode))
+    LOG.write_text("", encoding="utf-8")
+    _run([[sys._base_executable, "-m", "venv", *without_pip, venv]], lambda: "making .venv")
 
 
 def delete(venv: Path) -> None:
@@ -87,90 +93,98 @@ def delete(venv: Path) -> None:
         ) from error
 
 
-def install(python: Path, site_packages: Path) -> None:
-    """Install requirements.txt for the interpreter `python`, whose packages go to `site_packages`."""
+def install(packages: Path, python: Path, site_packages: Path) -> None:
+    """Install what `packages` lists and is not there yet, and this repository, for the interpreter `python`."""
     uv = shutil.which("uv")
-    if uv:
-        command = [uv, "pip", "install", "--compile-bytecode", "--python", str(python)]  # as pip does
-    else:
-        command = [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-        command += ["--progress-bar", "off"]
-    installer = "uv" if uv else "pip"
-    say(f"Installing the packages with {installer}. The full log is {LOG}.")
+    say(f"Installing the packages with {'uv' if uv else 'pip'}. The full log is {LOG}.")
     started = time.monotonic()
-    with _Running([*command, "-r", str(REQUIREMENTS)], site_packages) as running:
-        status = running.wait()
-    if status != 0:
-        raise SystemExit(diagnose(LOG.read_text(encoding="utf-8", errors="replace"), installer, status))
-    say(f"Ready: {running.installed()} packages in {time.monotonic() - started:.0f} s.")
+    LOG.write_text("", encoding="utf-8")
+    missing, there = missing_packages(packages, site_packages)
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    tool = [uv, "pip"] if uv else [python, "-m", "pip"]
+    install = [*tool, "install", "--no-deps", *(["--python", python] if uv else quiet)]
+    # Most modules are never imported. Python compiles the others at their first import, where it may write.
+    compiled = sys.dont_write_bytecode
+    locked = [*install, "--require-hashes", *(["--compile-bytecode"] if uv and compiled else [])]
+    locked += ["--no-compile"] if not uv and not compiled else []
+
+    def installed() -> str:
+        return f"{_count(site_packages, '*.dist-info')} of about {len(missing) + there} packages installed"
+
+    def downloaded() -> str:  # pip puts the files in their folder only at the end
+        begun = LOG.read_text(encoding="utf-8", errors="replace").count("Collecting ")
+        return f"downloading, {begun} of about {len(missing)} packages"
+
+    DOWNLOADS.mkdir(exist_ok=True)
+    if missing and not uv:
+        download = [*tool, "download", "--no-deps", "--require-hashes", "--dest", DOWNLOADS, *quiet, "-r"]
+        _run([[*download, _list(missing[n::AT_ONCE], str(n))] for n in range(min(AT_ONCE, len(missing)))], downloaded)
+        locked += ["--no-index", "--find-links", DOWNLOADS]
+    if missing:
+        _run([[*locked, "-r", _list(missing, "all")]], installed)
+    _run([[*install, "--no-build-isolation", "--editable", CHECKOUT]], installed)
+    shutil.rmtree(DOWNLOADS)
+    say(f"Ready: {_count(site_packages, '*.dist-info')} packages in {time.monotonic() - started:.0f} s.")
 
 
-class _Running:
-    """A running installer: its output goes to the log, a line in the terminal moves."""
+def missing_packages(packages: Path, site_packages: Path) -> tuple[list[str], int]:
+    """The list's entries, with their hashes, that are not in the folder `site_packages`; and how many are."""
+    entries = re.findall(r"(?m)^[^\s#].*\n(?:[ \t].*\n?)*", packages.read_text(encoding="utf-8"))
+    found = {_pin(d.name, d.version) for d in distributions(path=[str(site_packages)])}
+    missing = [entry for entry in entries if _pin(*re.match(r"([\w.-]+)==([^\s;]+)", entry).groups()) not in found]
+    return missing, len(entries) - len(missing)
 
-    def __init__(self, command: list[str], site_packages: Path):
-        self._site_packages = site_packages
-        self._expected = len(re.findall(r"(?m)^[\w.-]+==", REQUIREMENTS.read_text(encoding="utf-8")))
-        self._collected = 0
-        self._on_terminal = sys.stderr.isatty()
-        self._started = time.monotonic()
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
-        # PIP_USER: a person's pip.conf may say `user = true`, which pip refuses inside an environment.
-        environment |= {"PIP_USER": "0", "PYTHONUNBUFFERED": "1"}
-        self._process = subprocess.Popen(
-            command,
-            cwd=CHECKOUT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
-    def __enter__(self) -> "_Running":
-        return self
+def _pin(name: str, version: str) -> str:
+    return f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}"
 
-    def __exit__(self, *exception) -> None:
-        if self._process.poll() is None:  # Ctrl-C
-            self._process.terminate()
-            self._process.wait()
-        self._reader.join()
-        if self._on_terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
-    def installed(self) -> int:
-        return sum(1 for _ in self._site_packages.glob("*.dist-info"))
+def _list(entries: list[str], name: str) -> Path:
+    file = DOWNLOADS / f"{name}.txt"
+    file.write_text("".join(entries), encoding="utf-8")
+    return file
 
-    def wait(self) -> int:
-        """Show the progress until the installer ends; returns its exit status."""
-        interval = 0.2 if self._on_terminal else 10  # seconds between two lines
-        while True:
-            try:
-                return self._process.wait(timeout=interval)
-            except subprocess.TimeoutExpired:
-                self._show()
 
-    def _show(self) -> None:
-        installed = self.installed()
-        what = f"{self._collected} collected" if installed <= 1 else f"{installed} installed"  # 1: pip itself
-        seconds = time.monotonic() - self._started
-        line = f"  {what} of about {self._expected} packages, {seconds:.0f} s"
-        if self._on_terminal:
-            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-        else:
-            say(line)
+def _count(folder: Path, pattern: str) -> int:
+    return sum(1 for _ in folder.glob(pattern))
 
-    def _read(self) -> None:
-        with LOG.open("w", encoding="utf-8") as log:
-            for line in self._process.stdout:
-                log.write(line)
-                log.flush()
-                if re.match(r"\s*(Collecting|Downloaded) ", line):  # pip says the one, uv the other
-                    self._collected += 1
+
+def _run(commands: list[list], progress: Callable[[], str]) -> None:
+    """Run the commands together and show the progress. SystemExit with what was wrong if one of them fails."""
+    on_terminal = sys.stderr.isatty()
+    interval = 0.2 if on_terminal else 5  # seconds between two lines
+    started = time.monotonic()
+    with LOG.open("ab") as log:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}  # the progress is read from what they say
+        running = [
+            subprocess.Popen(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT, env=environment)
+            for command in commands
+        ]
+        try:
+            for process in running:
+                while process.poll() is None:
+                    try:
+                        process.wait(timeout=interval)
+                    except subprocess.TimeoutExpired:
+                        _show(f"  {progress()}, {time.monotonic() - started:.0f} s", on_terminal)
+        finally:
+            for process in running:
+                if process.poll() is None:  # Ctrl-C
+                    process.terminate()
+                process.wait()
+            if on_terminal:
+                _show("", on_terminal)
+    failed = next((process for process in running if process.returncode), None)
+    if failed:
+        output = LOG.read_text(encoding="utf-8", errors="replace")
+        raise SystemExit(diagnose(output, " ".join(map(str, commands[0][:3])), failed.returncode))
+
+
+def _show(line: str, on_terminal: bool) -> None:
+    if on_terminal:  # in place of the line before
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+    else:
+        say(line)
 
 
 # One sentence for a wall of text
@@ -192,6 +206,11 @@ DIAGNOSES = [
     (r"No space left on device|os error 28\b|Errno 28\b|not enough space", disk_full()),
     (r"Read-only file system|os error 30\b", read_only("it is read-only")),
     (
+        r"DO NOT MATCH THE HASHES|[Hh]ash mismatch",
+        "A downloaded package is not the one that this workshop was tested with, so it was not installed. The package "
+        "index, or something between it and this machine, changes packages: use another network or index.",
+    ),
+    (
         r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|UnknownIssuer",
         "The package index's certificate was not accepted. A company network often puts its own in between: "
         "ask for its file and set PIP_CERT (for uv: SSL_CERT_FILE) to its path, then run this again.",
@@ -208,7 +227,7 @@ DIAGNOSES = [
     (
         r"No matching distribution found|No solution found",
         "A package has no version for this Python and system, or the package index is incomplete. Use Python "
-        "3.11, 3.12 or 3.13 from https://www.python.org/downloads/, then run this again.",
+        "3.11 to 3.14 from https://www.python.org/downloads/, then run this again.",
     ),
 ]
 

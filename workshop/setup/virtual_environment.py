@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Literal
@@ -24,38 +23,32 @@ from workshop import OLDEST
 from workshop.folders import CHECKOUT
 
 from . import installation
-from .installation import REQUIREMENTS, say
+from .installation import Purpose, packages_for, say
 
 VENV = CHECKOUT / ".venv"
-STAMP = VENV / "made-by-workshop.json"  # its presence is the permission to delete .venv
+STAMP = VENV / "made-by-workshop.json"  # what is installed in .venv; and, if it says so, that we may delete it
 DISTRIBUTION = "django-sqs-lambda-workshop"
 
-
-@dataclass(frozen=True)
-class Condition:
-    """How `.venv` is. `reason` is a sentence for every state but ready and absent.
-
-    ready: use it. outdated: install into it. broken: ours, to be rebuilt. foreign: not ours, left alone.
-    """
-
-    state: Literal["absent", "ready", "outdated", "broken", "foreign"]
-    reason: str = ""
+Need = Literal["needed", "needed for tests", "if installed", "not needed"]
+# ready: go there. incomplete: install into it. unusable: ours, or none, to be made. foreign: unusable and not ours.
+State = Literal["ready", "incomplete", "unusable", "foreign"]
 
 
-def enter(packages: Literal["needed", "if installed", "not needed"], arguments: list[str]) -> int | None:
+def enter(need: Need, arguments: list[str]) -> int | None:
     """Make sure that `python -m workshop ARGUMENTS` runs where the packages are.
 
     Returns None if that is here (or nowhere, and they are not needed). Otherwise runs the command in `.venv`:
     on Windows that returns its exit status; elsewhere this process becomes the command.
     """
-    if packages == "not needed" or ready_here():
+    purpose: Purpose = "tests" if need == "needed for tests" else "learner"
+    if need == "not needed" or ready_here(purpose):
         return None
     try:
-        if packages == "if installed":
-            if running_in_venv() or examine().state != "ready":
+        if need == "if installed":
+            if running_in_venv() or examine(purpose)[0] != "ready":
                 return None
         else:
-            _prepare(arguments)
+            _prepare(purpose, arguments)
     except OSError as error:
         raise SystemExit(installation.explain(error)) from error
     return _become(venv_python(), arguments)
@@ -65,43 +58,26 @@ def running_in_venv() -> bool:
     return Path(sys.prefix).resolve() == VENV.resolve()
 
 
-def ready_here() -> bool:
-    """Has the running interpreter all that the workshop needs?"""
+def ready_here(purpose: Purpose = "learner") -> bool:
+    """Has the running interpreter all that is needed, and is it this checkout that is installed there?"""
     if running_in_venv() and STAMP.exists():
-        return _stamp() == _complete_stamp(_version())
-    return not differences()
+        return _stamp_fits(_stamp(), _version(), purpose)
+    workshop = next(iter(Distribution.discover(name=DISTRIBUTION)), None)
+    return workshop is not None and _source(workshop) == CHECKOUT and not differences(purpose)
 
 
-def differences(site_packages: str | None = None) -> list[str]:
-    """What is missing, or has another version than requirements.txt says, among the direct dependencies.
-
-    Looks in the running interpreter, or in the folder `site_packages` of another one.
-    """
-    where = {} if site_packages is None else {"path": [site_packages]}
-    found = []
-    for name, wanted in _direct_dependencies().items():
-        distribution = next(iter(Distribution.discover(name=name, **where)), None)
-        if distribution is None:
-            found.append(f"{name} is missing")
-        elif wanted and distribution.version != wanted:
-            found.append(f"{name} is {distribution.version}, not {wanted}")
-    workshop = next(iter(Distribution.discover(name=DISTRIBUTION, **where)), None)
-    if workshop is None or _source(workshop) != CHECKOUT:
-        found.append(f"this checkout ({CHECKOUT}) is not installed")
-    return found
-
-
-def _direct_dependencies() -> dict[str, str | None]:
-    """Name -> version in requirements.txt, of the dependencies in pyproject.toml that this system needs."""
+def differences(purpose: Purpose) -> list[str]:
+    """The direct dependencies that the running interpreter lacks, or has in another version than the locked one."""
+    try:
+        from packaging.requirements import Requirement  # one of them
+    except ImportError:
+        return ["packaging"]
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    locked = dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", REQUIREMENTS.read_text(encoding="utf-8")))
-    names = {}
-    for dependency in project["dependencies"]:
-        other_system = re.search(r"sys_platform == '(\w+)'", dependency)
-        if not other_system or other_system[1] == sys.platform:
-            name = re.match(r"[\w.-]+", dependency)[0]
-            names[name] = locked.get(name)
-    return names
+    wanted = project["dependencies"] + (project["optional-dependencies"]["tests"] if purpose == "tests" else [])
+    locked = dict(re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", packages_for(purpose).read_text(encoding="utf-8")))
+    names = [each.name for each in map(Requirement, wanted) if not each.marker or each.marker.evaluate()]
+    found = {name: next(iter(Distribution.discover(name=name)), None) for name in names}
+    return [name for name in names if not found[name] or found[name].version != locked.get(name, found[name].version)]
 
 
 def _source(distribution: Distribution) -> Path | None:
@@ -112,65 +88,50 @@ def _source(distribution: Distribution) -> Path | None:
     return Path(url2pathname(urlsplit(origin["url"]).path)).resolve()
 
 
-# The condition of .venv
+# How .venv is
 
 
 def venv_python() -> Path:
     return VENV / "Scripts" / "python.exe" if os.name == "nt" else VENV / "bin" / "python"
 
 
-def examine() -> Condition:
-    """Look at `.venv` without changing anything."""
-    if VENV.is_dir() and not VENV.is_symlink() and not any(VENV.iterdir()):
-        return Condition("absent")
-    if not VENV.is_symlink() and not VENV.exists():
-        return Condition("absent")
-    if STAMP.exists() and not VENV.is_symlink():
-        return _examine_ours(_stamp())
-    return _examine_foreign()
+def examine(purpose: Purpose = "learner") -> tuple[State, str]:
+    """Look at `.venv` without changing anything: how it is, and why it is not ready (nothing, if there is none)."""
+    if not VENV.is_symlink() and (not VENV.exists() or (VENV.is_dir() and not any(VENV.iterdir()))):
+        return "unusable", ""
+    stamp, version = _stamp(), _probe()[0]
+    if _stamp_fits(stamp, version, purpose):
+        return "ready", ""
+    problem = ""
+    if not version:
+        problem = "its Python does not run"
+    elif tuple(map(int, version.split("."))) < OLDEST:
+        problem = f"it has Python {version}, and the workshop needs {'.'.join(map(str, OLDEST))} or newer"
+    elif is_ours() and not stamp.get("packages"):
+        problem = "an earlier installation was not finished"
+    elif is_ours() and stamp.get("checkout") != str(CHECKOUT):
+        problem = f"this folder was moved or copied from {stamp.get('checkout')}"
+    elif is_ours() and stamp.get("python") != version:
+        problem = f"its Python was {stamp.get('python')} and is {version} now"
+    if problem:
+        return "unusable" if is_ours() else "foreign", f"{VENV} cannot be used: {problem}."
+    return "incomplete", f"{VENV} has not the packages that are needed now."
 
 
-def _examine_ours(stamp: dict) -> Condition:
-    if not stamp.get("complete"):
-        return Condition("broken", "An earlier installation was not finished.")
-    if stamp.get("checkout") != str(CHECKOUT):
-        return Condition("broken", f"This folder was moved or copied: .venv belongs to {stamp.get('checkout')}.")
-    probe = _probe()
-    if probe is None:
-        return Condition("broken", "The Python that .venv was made with is gone.")
-    if probe[0] != stamp.get("python"):
-        return Condition("broken", f"The Python of .venv was {stamp.get('python')} and is {probe[0]} now.")
-    if stamp != _complete_stamp(probe[0]):
-        return Condition("outdated", "requirements.txt has changed.")
-    return Condition("ready")
+def is_ours() -> bool:
+    """May it be deleted? Not what a person made, nor what a person's link leads to."""
+    return STAMP.exists() and not VENV.is_symlink() and _stamp().get("made_by_workshop", True)
 
 
-def _examine_foreign() -> Condition:
-    """A `.venv` that a person made: used, installed into, and never deleted."""
-    if not (VENV / "pyvenv.cfg").exists():
-        return Condition("foreign", f"{VENV} is there, but it is not a virtual environment.")
-    probe = _probe()
-    if probe is None:
-        return Condition("foreign", f"{VENV} does not work, and it was not made by the workshop.")
-    version, site_packages = probe
-    if tuple(map(int, version.split("."))) < OLDEST:
-        return Condition("foreign", f"{VENV} has Python {version}, and the workshop needs 3.11 or newer.")
-    different = differences(site_packages)
-    if different:
-        return Condition("outdated", f"{VENV} is not complete: {different[0]}.")
-    return Condition("ready")
-
-
-def _probe() -> tuple[str, str] | None:
-    """The version and the site-packages of the interpreter in `.venv`; None if it does not run."""
+def _probe() -> tuple[str, str]:
+    """The version and the site-packages of the interpreter in `.venv`; empty if it does not run."""
     question = "import sys, sysconfig; print(*sys.version_info[:2], sep='.'); print(sysconfig.get_path('purelib'))"
+    command = [venv_python(), "-I", "-c", question]
     try:
-        answer = subprocess.run(
-            [venv_python(), "-I", "-c", question], capture_output=True, text=True, timeout=30, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    version, site_packages = answer.stdout.splitlines()
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        version, site_packages = answer.stdout.splitlines()
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return "", ""
     return version, site_packages
 
 
@@ -178,15 +139,21 @@ def _version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def _complete_stamp(python: str) -> dict:
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    return {"checkout": str(CHECKOUT), "python": python, "requirements": digest, "complete": True}
+def _stamp_fits(stamp: dict, python: str, purpose: Purpose) -> bool:
+    """Is the stamp the one of a finished installation? (What the tests need is enough for a learner, too.)"""
+    enough: list[Purpose] = ["tests"] if purpose == "tests" else ["learner", "tests"]
+    return any(stamp | _complete_stamp(python, each) == stamp for each in enough)
+
+
+def _complete_stamp(python: str, purpose: Purpose) -> dict:
+    digest = hashlib.sha256(packages_for(purpose).read_bytes()).hexdigest()
+    return {"checkout": str(CHECKOUT), "python": python, "packages": digest}
 
 
 def _stamp() -> dict:
     try:
-        return json.loads(STAMP.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(STAMP.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
 
 
@@ -197,28 +164,28 @@ def _write_stamp(stamp: dict) -> None:
 # Making it ready
 
 
-def _prepare(arguments: list[str]) -> None:
+def _prepare(purpose: Purpose, arguments: list[str]) -> None:
     """Leave `.venv` ready. Several starts at once: one does it, the others wait for it."""
-    if examine().state == "ready":
+    if examine(purpose)[0] == "ready":
         return
     with installation.one_at_a_time():
-        condition = examine()
-        if condition.state == "ready":
+        state, reason = examine(purpose)
+        if state == "ready":
             return
-        if condition.state == "foreign":
+        if state == "foreign":
             raise SystemExit(
-                f"{condition.reason} The workshop installs its packages there, and deletes nothing that it "
-                "did not make. Move it away or delete it yourself, then run this again."
+                f"{reason} The workshop deletes nothing that it did not make: move it away or delete it yourself, "
+                "then run this again."
             )
-        if condition.reason:
-            say(condition.reason)
-        if condition.state in ("absent", "broken"):
+        if reason:
+            say(reason)
+        if state == "unusable":
             if running_in_venv():
                 # This interpreter lives in what is to be rebuilt. The one it was made from does the work.
                 sys.exit(_become(Path(sys._base_executable), arguments))
             installation.require_venv_module()
             _make()
-        _install()
+        _install(purpose)
 
 
 def _make() -> None:
@@ -228,20 +195,20 @@ def _make() -> None:
     else:
         say(f"Making .venv with Python {sys.version.split()[0]}. This happens once.")
     VENV.mkdir(exist_ok=True)
-    _write_stamp({"complete": False})
+    _write_stamp({"made_by_workshop": True})
     installation.make(VENV)
 
 
-def _install() -> None:
-    made_here = STAMP.exists()
-    if made_here:
-        _write_stamp({"complete": False})
-    version, site_packages = _probe()
-    installation.install(venv_python(), Path(site_packages))
-    if made_here:
-        _write_stamp(_complete_stamp(version))
-    elif different := differences(site_packages):
-        raise SystemExit(f"{VENV} is still not complete: {different[0]}. Move it away, then run this again.")
+def _install(purpose: Purpose) -> None:
+    before, (version, site_packages) = _stamp(), _probe()
+    ours = is_ours()
+    _write_stamp({"made_by_workshop": ours})
+    try:
+        installation.install(packages_for(purpose), venv_python(), Path(site_packages))
+    except SystemExit:  # the installer gave up, and so had not begun to replace what was there
+        _write_stamp(before | {"made_by_workshop": ours})
+        raise
+    _write_stamp({"made_by_workshop": ours} | _complete_stamp(version, purpose))
 
 
 # Going there
