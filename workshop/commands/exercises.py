@@ -2,21 +2,27 @@
 
 A cell of a solution that answers question 2 has the tag q2 and its answer between ### BEGIN SOLUTION and
 ### END SOLUTION; a raw cell before it with the tag starting-point holds what the learner gets instead.
+
+An exercise that somebody has worked in is left as it is, and named, unless --overwrite is given.
 """
 
 import sys
 from pathlib import Path
 
-HELP = "makes the exercise notebooks from the solution notebooks"
+from workshop.names import PROGRAM
+
+HELP = "makes the exercise notebooks anew from the solutions"
 
 
 def add_arguments(parser):
     parser.add_argument("chapters", nargs="*", metavar="NN", help="only these, for example 03 (default: all)")
+    parser.add_argument("--overwrite", action="store_true", help="replace exercises that were changed, too")
     parser.add_argument("--check", action="store_true", help="write nothing; say which are stale (exit status 1)")
 
 
 def run(args) -> int:
     from workshop.exercises import notebook
+    from workshop.jupyter.shipped import is_untouched
 
     unknown = [number for number in args.chapters if not _chosen(notebook.chapters(), [number])]
     if unknown:
@@ -27,6 +33,16 @@ def run(args) -> int:
         for chapter in stale:
             print(f"stale: exercises/{chapter}.ipynb")
         return 1 if stale else 0
+    paths = [notebook.path_of_exercise(chapter) for chapter in chosen]
+    changed = [path.name for path in paths if path.exists() and not is_untouched(path)]
+    if changed and not args.overwrite:
+        print(
+            f"Somebody has worked in {', '.join(changed)}: nothing was made. As a learner, open the exercises in "
+            f"`{PROGRAM} lab`; `{PROGRAM} reset NN --exercise` puts one back and keeps yours. As their author, add "
+            "--overwrite.",
+            file=sys.stderr,
+        )
+        return 1
     for chapter in chosen:
         print(f"exercises/{chapter}.ipynb", end=" ", flush=True)
         _make(chapter)
