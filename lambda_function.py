@@ -97,12 +97,13 @@ class Message:
 
     def log(self):
         """Write the message's line. Lambda's JSON log format shows the fields beside it."""
-        deliveries = self.responses[:10]
-        fields = {"message_id": self.id, "idempotency_key": self.key, "deliveries": deliveries}
+        fields = {"message_id": self.id, "idempotency_key": self.key, "deliveries": self.responses[:10]}
         if failure := self.failure:
-            logger.warning("Message %s will be delivered again: %s %s", self.id, failure, deliveries, extra=fields)
+            failed, of = sum("error" in response for response in self.responses), len(self.responses)
+            where = f" ({failed} of {of} apps)" if of > 1 else ""
+            logger.warning("Message %s will be delivered again: %s%s", self.id, failure, where, extra=fields)
         else:
-            logger.info("Message %s was delivered: %s", self.id, deliveries, extra=fields)
+            logger.info("Message %s was delivered: %s", self.id, fields["deliveries"], extra=fields)
 
 
 def parse(body, message_id):

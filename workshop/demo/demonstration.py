@@ -10,6 +10,7 @@ row's and its thumbnail file's. On one machine they share a clock.
 """
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -317,6 +318,6 @@ def _failure(invocation: Invocation, message_id: str) -> tuple[str, int]:
     for line in invocation.log:
         _, _, said = line.partition(f"Message {message_id} will be delivered again: ")
         if said:
-            reason, _, deliveries = said.partition(" [")
-            failed_apps = deliveries.count("'error'")
+            reason, apps = re.fullmatch(r"(.*?)(?: \((\d+) of \d+ apps\))?", said).groups()
+            failed_apps = int(apps or 1)
     return reason, failed_apps
