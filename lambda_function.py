@@ -302,7 +302,7 @@ def allowed_url(endpoint):
         raise EndpointRefused("the endpoint's port is over 65535")
     if not origins.fullmatch(f"{scheme}://{host}:{port}"):
         raise EndpointRefused("the endpoint's host is not on ENDPOINT_ALLOWLIST")
-    return URL(endpoint, encoded=True)
+    return URL(f"{scheme}://{host}{endpoint[parts.end(3) :]}", encoded=True)  # a host has no case: equal ones are equal
 
 
 @functools.cache  # so it is read once, and a warning is logged once

@@ -49,7 +49,9 @@ def dead_letter_queue(sqs, make_queue, queue_url):
 def receive(image):
     """As the receiver does when the Lambda has posted a message."""
     headers = {"Authorization": f"Token {APP_KEY}"}
-    answer = Client(SERVER_NAME="127.0.0.1").post(RECEIVER, {"image_id": image.pk}, content_type="application/json", headers=headers)
+    answer = Client(SERVER_NAME="127.0.0.1").post(
+        RECEIVER, {"image_id": image.pk}, content_type="application/json", headers=headers
+    )
     assert answer.status_code == 200
 
 

@@ -108,7 +108,8 @@ class EventSourceMapping:
         )
         self._arn: str | None = None
         self.function_timeout = function_timeout
-        if function_timeout is not None:
+        self._timeout_was_chosen = function_timeout is not None
+        if self._timeout_was_chosen:
             self._ask_queue()
         self._counting = threading.Lock()
         self._stopping = threading.Event()
@@ -332,7 +333,7 @@ class EventSourceMapping:
         names = ["QueueArn", "VisibilityTimeout"]
         attributes = self._sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
         visibility_timeout = int(attributes["VisibilityTimeout"])
-        if self.function_timeout is None:
+        if not self._timeout_was_chosen:  # several pollers may ask at once
             self.function_timeout = min(FUNCTION_TIMEOUT, max(1, visibility_timeout))
         elif self.function_timeout > visibility_timeout:
             raise ValueError(
