@@ -382,7 +382,7 @@ def _attempt_run(run, outcomes: list, stop: _Stop | None = None) -> tuple[object
 
     with everything_said() as said:
         result = attempt(run, poll, stop)
-    if _AWAY in outcomes and len(outcomes) - len(coming) > 1 and "sqs.example" not in said.getvalue():
+    if _AWAY in outcomes and len(outcomes) - len(coming) > 1 and "sqs.example" not in str(said):
         raise Wrong("SQS was away, and nothing in the log says so; write a warning with the exception")
     return result, len(outcomes) - len(coming), stop.pauses
 
