@@ -356,7 +356,7 @@ def data_of(body):
         return None
 
 
-def looks(hide=30, give_back=True, delete=False, value=data_of, key="MessageId", rounds=None, limit=10):
+def looks(hide=30, give_back=True, delete=False, value=data_of, key="MessageId", rounds=None, limit=10, wait=1):
     """An answer to question 4, with one thing changed."""
 
     def look(sqs, dead_letter_queue_url):
@@ -364,7 +364,7 @@ def looks(hide=30, give_back=True, delete=False, value=data_of, key="MessageId",
         asked = 0
         while asked != rounds and (
             messages := sqs.receive_message(
-                QueueUrl=dead_letter_queue_url, MaxNumberOfMessages=limit, VisibilityTimeout=hide, WaitTimeSeconds=0
+                QueueUrl=dead_letter_queue_url, MaxNumberOfMessages=limit, VisibilityTimeout=hide, WaitTimeSeconds=wait
             ).get("Messages")
         ):
             asked += 1
@@ -384,7 +384,7 @@ def looks(hide=30, give_back=True, delete=False, value=data_of, key="MessageId",
 def gives_back_in_batches(sqs, dead_letter_queue_url):
     where = {"QueueUrl": dead_letter_queue_url}
     everything = []
-    while messages := sqs.receive_message(**where, WaitTimeSeconds=0).get("Messages"):
+    while messages := sqs.receive_message(**where, WaitTimeSeconds=20).get("Messages"):
         everything += messages
     for start in range(0, len(everything), 10):
         entries = [
@@ -423,6 +423,7 @@ def test_q4_takes_any_way_to_look_that_changes_nothing(outcome, answer):
 @pytest.mark.parametrize(
     ("answer", "because"),
     [
+        (looks(wait=0), "without WaitTimeSeconds"),
         (looks(give_back=False), "13 dead letters are in flight afterwards: a colleague who looks now sees nothing"),
         (looks(delete=True), "look raised ReceiptHandleIsInvalid"),
         (looks(delete=True, give_back=False), "some dead letters are gone: whoever looks must delete nothing"),

@@ -1,10 +1,13 @@
+import asyncio
 import ipaddress
 import json
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch, fnmatchcase
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 import pytest
 import requests
@@ -42,8 +45,8 @@ DENY_THE_REST = [
     "answer",
     [
         policy(),
-        policy([*NEEDED, "sqs:GetQueueUrl", "sqs:SendMessageBatch"], [QUEUE]),
-        policy(["SQS:sendmessage", "sqs:GetQueueA*"]),
+        policy([*NEEDED, "sqs:GetQueueUrl"], [QUEUE]),
+        policy(["SQS:sendmessage", "sqs:GETQueueAttributes"]),
         policy("sqs:SendMessage", more=[{"Sid": "Count", **policy("sqs:GetQueueAttributes")["Statement"][0]}]),
         {"Statement": policy()["Statement"][0]},
         policy(Condition={"Bool": {"aws:SecureTransport": "true"}}),
@@ -61,6 +64,10 @@ def test_q1_takes_any_policy_that_allows_only_what_is_needed(outcome, answer):
             policy("sqs:SendMessage"),
             "sqs:GetQueueAttributes on image-processing-sync is denied: Django could not count",
         ),
+        (policy([*NEEDED, "sqs:SendMessageBatch"]), "no action sqs:SendMessageBatch"),
+        (policy(["sqs:Send*", "sqs:GetQueueAttributes"]), "sqs:Send* also allows what AWS may call so"),
+        (policy(["sqs:SendMessage", "sqs:GetQueueA*"]), "sqs:GetQueueA* also allows what AWS may call so"),
+        (policy(["sqs:SendMessag?", "sqs:GetQueueAttributes"]), "sqs:SendMessag? also allows"),
         (policy(["sqs:SendMessages", "sqs:GetQueueAttributes"]), "sqs:SendMessage on image-processing-sync is denied"),
         (policy("sqs:*"), "sqs:ReceiveMessage is allowed, so whoever finds Django's key could read every message"),
         (policy([*NEEDED, "sqs:DeleteMessage"]), "sqs:DeleteMessage is allowed"),
@@ -479,6 +486,47 @@ def posts(
     return post_safely
 
 
+async def with_aiohttp(endpoint, data, key, is_allowed, seconds, phases=False):
+    limits = {"sock_connect": seconds, "sock_read": seconds} if phases else {"total": seconds}
+    headers = {"Authorization": f"Token {key}"}
+    if not is_allowed(endpoint):
+        return "not allowed"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(**limits)) as session,
+            session.post(endpoint, json=data, headers=headers, allow_redirects=False) as answer,
+        ):
+            return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
+    except Exception as error:
+        return type(error).__name__
+
+
+async def with_aiohttp_in_phases(endpoint, data, key, is_allowed, seconds):
+    return await with_aiohttp(endpoint, data, key, is_allowed, seconds, phases=True)
+
+
+async def with_httpx_in_time(endpoint, data, key, is_allowed, seconds):
+    if not is_allowed(endpoint):
+        return "not allowed"
+    try:
+        async with asyncio.timeout(seconds), httpx.AsyncClient() as client:
+            answer = await client.post(endpoint, json=data, headers={"authorization": "Token " + key.strip()})
+    except Exception:
+        return "failed"
+    return None if answer.is_success else f"HTTP {answer.status_code}"
+
+
+def in_a_thread(endpoint, data, key, is_allowed, timeout):
+    """Who is not done in time is left behind."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(posts(), endpoint, data, key, is_allowed, timeout).result(timeout)
+    except TimeoutError:
+        return "too late"
+    finally:
+        pool.shutdown(wait=False)
+
+
 def with_requests(endpoint, data, key, is_allowed, timeout):
     if is_allowed(endpoint):
         try:
@@ -528,9 +576,7 @@ def returns_the_status(endpoint, data, key, is_allowed, timeout):
 NOT_TIMEOUTS = (httpx.ConnectError, httpx.ProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError)
 
 
-@pytest.mark.parametrize(
-    "answer", [posts(), with_requests, posts(header=lambda key: {"authorization": "Token " + key.strip()})]
-)
+@pytest.mark.parametrize("answer", [with_aiohttp, with_httpx_in_time, in_a_thread])
 def test_q5_takes_any_post_that_keeps_the_rules(outcome, answer):
     assert outcome(5, answer)[0] == "right"
 
@@ -538,6 +584,9 @@ def test_q5_takes_any_post_that_keeps_the_rules(outcome, answer):
 @pytest.mark.parametrize(
     ("answer", "because"),
     [
+        (posts(), "a byte now and then"),
+        (with_requests, "a byte now and then"),
+        (with_aiohttp_in_phases, "a byte now and then"),
         (posts(ask=False), "is_allowed said no, and the request was sent all the same"),
         (asks_afterwards, "is_allowed said no, and the request was sent all the same"),
         (posts(no=None), "is_allowed said no, and it returned None, which means success"),

@@ -104,7 +104,6 @@ TO_DLQ_BY_NAME = ("!GetAtt DeadLetterQueue.Arn", WRITTEN_OUT + "-dlq")
         [],
         [("QueueName: resize-dlq\n      ", "")],
         [(WRITTEN_OUT, "!Join [':', [arn, !Ref AWS::Partition, sqs, !Ref AWS::Region, !Ref AWS::AccountId, resize]]")],
-        [(WRITTEN_OUT, "!Sub arn:aws:sqs:${AWS::Region}:${AWS::AccountId}:resize")],
         [TO_DLQ_BY_NAME, ("  Queue:\n", "  Queue:\n    DependsOn: DeadLetterQueue\n")],
         [
             ("Resources:", "Parameters:\n  Name: {Type: String, Default: resize}\nResources:"),
@@ -112,7 +111,7 @@ TO_DLQ_BY_NAME = ("!GetAtt DeadLetterQueue.Arn", WRITTEN_OUT + "-dlq")
             (":resize\n", ":${Name}\n"),
         ],
     ],
-    ids=["written out", "a name by CloudFormation", "joined", "one partition", "told to depend", "a parameter"],
+    ids=["written out", "a name by CloudFormation", "joined", "told to depend", "a parameter"],
 )
 def test_q2_takes_any_way_to_a_dead_letter_queue_for_this_queue_alone(outcome, changes):
     assert outcome(2, changed(LETTERS, *changes))[0] == "right"
@@ -144,6 +143,7 @@ def test_q2_takes_any_way_to_a_dead_letter_queue_for_this_queue_alone(outcome, c
         ([(":resize\n", ":${QueueName}\n")], "there is no parameter and no resource 'QueueName' in this template"),
         ([(":resize\n", ":resize-dlq\n")], "names the dead-letter queue itself"),
         ([(":resize\n", ":enlarge\n")], "is not the ARN of 'resize'"),
+        ([(WRITTEN_OUT, "!Sub arn:aws:sqs:${AWS::Region}:${AWS::AccountId}:resize")], "${AWS::Partition}"),
         ([(WRITTEN_OUT, "arn:aws:sqs:us-east-1:123456789012:resize")], "works in one account alone"),
         ([(WRITTEN_OUT, f"{WRITTEN_OUT}\n          - {WRITTEN_OUT}2")], "names 2 queues"),
     ],
@@ -205,6 +205,9 @@ def an_expression(cloudwatch, dead_letter_queue, topic_arn):
         solved("q3")["watch_dead_letters"],
         watches(Threshold=1, ComparisonOperator="GreaterThanOrEqualToThreshold", Statistic="Sum", Period=300),
         watches(EvaluationPeriods=5, DatapointsToAlarm=1, name="{queue} has letters"),
+        watches(Statistic="Average", Period=300),
+        watches(Statistic="Minimum"),
+        watches(Statistic="Minimum", Period=120, EvaluationPeriods=1),
         a_list_of_one_metric,
     ],
 )
@@ -244,6 +247,8 @@ def url_as_dimension(cloudwatch, dead_letter_queue, topic_arn):
         (watches(Threshold=1), "one dead letter does not make it sound: 1 is not GreaterThanThreshold 1"),
         (watches(ComparisonOperator="GreaterThanOrEqualToThreshold"), "it sounds when there are 0 dead letters"),
         (watches(ComparisonOperator="LessThanThreshold"), "one dead letter does not make it sound"),
+        (watches(Statistic="Minimum", Period=300), "Minimum"),
+        (watches(Statistic="Average", Period=300, Threshold=0.5), "Average"),
         (watches(Period=300, EvaluationPeriods=3), "it takes 15 minutes to sound"),
         (watches(Period=10), "SQS reports once a minute"),
         (watches(without=["TreatMissingData"]), "INSUFFICIENT_DATA instead of OK"),

@@ -83,7 +83,7 @@ def test_q1_takes_any_log_that_says_who_gets_what_without_keys(outcome, answer):
         (changes_the_message(lambda message: {**message, "data": {"id": 4711}}), "data should be {'image_id': 4711}"),
         (changes_the_message(lambda message: {**message, "apps": message["apps"][:1]}), "an entry for everyone"),
         (changes_the_message(json.dumps), "it is a str, and a dict"),
-        (lambda registry: None, "cannot be called as it will be"),
+        (lambda registry: None, "a required argument: 'image_id'; it is given 2 arguments"),
     ],
 )
 def test_q1_says_what_is_not_right(outcome, answer, because):
@@ -145,6 +145,12 @@ def letter_by_letter(endpoint):
     return plain
 
 
+def in_lower_case(endpoint):
+    plain, url = Plain(endpoint.lower()), allowed_url(endpoint)
+    plain.scheme, plain.path = url.scheme, url.path
+    return plain
+
+
 def begins_as_allowed(endpoint):
     if not endpoint.partition("://")[2].partition("/")[0].count("rooms.example"):
         raise EndpointRefused("the host is not allowed")
@@ -175,6 +181,7 @@ def test_q2_takes_any_way_to_keep_the_registry_clean(outcome, answer):
         (registers(without=["blank"]), "it takes a key with a blank"),
         (registers(without=["ascii"]), "it takes a key with an umlaut"),
         (registers(without=["endpoint"]), "it takes an endpoint that Ana has: she would get each message twice"),
+        (registers(look=in_lower_case), "it refused an address that differs from another one in a capital"),
         (registers(look=letter_by_letter), "it takes Ana's, in capitals"),
         (registers(without=["name"]), "it takes a name that is taken, without the old key"),
         (registers(without=["any key"]), "it takes a name that is taken, with somebody else's key"),
@@ -277,9 +284,20 @@ def test_q3_says_what_is_not_right(outcome, answer, because):
 # Question 4
 
 
+def loads(record):
+    """The message in a record, or None where there is none."""
+    try:
+        message = json.loads(record["body"])
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
 def splits(mark=lambda record, app: record["messageId"], apps=lambda app, every: [app], dumps=json.dumps):
     def split(record):
-        message = json.loads(record["body"])
+        message = loads(record)
+        if message is None:
+            return [record["body"]]
         return [
             dumps({"apps": apps(app, message["apps"]), "data": message["data"], "from": mark(record, app)})
             for app in message["apps"]
@@ -289,7 +307,16 @@ def splits(mark=lambda record, app: record["messageId"], apps=lambda app, every:
 
 
 def marked(record):
+    return (loads(record) or {}).get("from") or record["messageId"]
+
+
+def marked_json_alone(record):
     return json.loads(record["body"]).get("from") or record["messageId"]
+
+
+def splits_json_alone(record):
+    json.loads(record["body"])["apps"]
+    return splits()(record)
 
 
 def body_is_the_key(record):
@@ -334,6 +361,9 @@ def test_q4_takes_any_identity_that_travels_inside(outcome, answer):
         (splits(lambda record, app: record["receiptHandle"]), marked, "the parts have different keys"),
         (splits(), body_is_the_key, "two originals that say the same have the same key"),
         (splits(lambda record, app: app["endpoint"]), marked, "two originals that say the same have the same key"),
+        (splits(), marked_json_alone, "a body that is no JSON, idempotency_key raised JSONDecodeError"),
+        (splits_json_alone, marked, "a body that is no JSON, split raised JSONDecodeError"),
+        (lambda record: splits()(record) if loads(record) else [], marked, "is no JSON, split returned []"),
         (splits(), random_key, "key was another one the second time"),
         (
             splits(),

@@ -258,7 +258,10 @@ async def later(value):
         (loops, "loops did not return within 0.2 seconds; is there a loop that never ends?"),
         (leaves, "leaves called sys.exit(), which would end the whole process; return instead"),
         (breaks, "breaks raised KeyError: 'missing'"),
-        (lambda: 1, r"<lambda>() cannot be called as it will be: too many positional arguments"),
+        (
+            lambda: 1,
+            "the lambda() cannot be called as it will be: too many positional arguments; it is given 1 argument",
+        ),
         ("breaks", "a function was expected, and this is a str"),
         (7, "a function was expected, and this is an int"),
     ],

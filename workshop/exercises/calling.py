@@ -149,7 +149,9 @@ def _require_signature(function: Callable, name: str, args: tuple, kwargs: dict)
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise Wrong(f"{name}{signature} cannot be called as it will be: {error}") from None
+        name = "the lambda" if name == "<lambda>" else name
+        given = f"{len(args) + len(kwargs)} argument{'s' * (len(args) + len(kwargs) != 1)}"
+        raise Wrong(f"{name}{signature} cannot be called as it will be: {error}; it is given {given}") from None
 
 
 def _in_words(invocation: Invocation) -> str:

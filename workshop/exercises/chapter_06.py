@@ -11,7 +11,7 @@ from botocore.validate import validate_parameters
 from .calling import Raised, attempt, call, kind
 from .listening import everything_said
 from .question import NotAttempted, Wrong, question
-from .queues import client, counts, fill, fresh
+from .queues import client, counts, fill, fresh, waits_of
 
 LAB = {"django": False, "queue": False}
 
@@ -258,10 +258,7 @@ def _require_settings(name: str, settings: object) -> None:
 def _look_at_poll_once(poll_once) -> None:
     sqs = client()
     url = fresh(sqs, "exercise-6-empty")
-    handled, waits = [], []
-    sqs.meta.events.register(
-        "provide-client-params.sqs.ReceiveMessage", lambda params, **about: waits.append(params.get("WaitTimeSeconds"))
-    )
+    handled, waits = [], waits_of(sqs)
     nothing = call(poll_once, sqs, url, lambda event, context: handled.append(event), timeout=25)
     if handled:
         raise Wrong("the queue was empty, and the handler was called all the same")

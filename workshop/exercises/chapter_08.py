@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from .calling import TIMEOUT, Raised, attempt, call, kind, record
 from .listening import everything_said
 from .question import Wrong, question
-from .queues import client, counts, fill, fresh, take_all
+from .queues import client, counts, fill, fresh, take_all, waits_of
 
 LAB = {"queue": False}
 
@@ -216,6 +216,7 @@ def q3(lab, process_once):
 def q4(lab, look):
     """look(sqs, dead_letter_queue_url) -> {message id: its data}, of all; they stay, and stay visible."""
     sqs = client()
+    waits = waits_of(sqs)
     url = fresh(sqs, "look-dlq", VisibilityTimeout="30")
     apps = [{"endpoint": "https://receiver.example/", "key": KEY}]
     data = [{"image_id": number} for number in range(1, 11)]
@@ -249,6 +250,11 @@ def q4(lab, look):
         example = next(message_id for message_id in expected if found[message_id] != expected[message_id])
         raise Wrong(
             f"for a message with the data {expected[example]} it returned {_shown(found[example])}, which is not that"
+        )
+    if not all(waits):
+        raise Wrong(
+            "it asks SQS without WaitTimeSeconds. Such a short poll looks at some of SQS's servers only, so on AWS it "
+            "can be empty although letters are there: poll long, for a second at least"
         )
     if in_flight:
         raise Wrong(

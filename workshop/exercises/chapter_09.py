@@ -8,7 +8,7 @@ import sys
 
 from workshop.lab.processes import free_port
 
-from .calling import Raised, attempt, call, kind
+from .calling import TIMEOUT, Raised, attempt, call, kind
 from .listening import everything_said
 from .question import Wrong, question
 from .servers import RecordingServer
@@ -65,6 +65,10 @@ def q1(lab, policy):
     for action, resource, what in HARMFUL:
         if _permits(statements, action, resource):
             raise Wrong(f"{action} is allowed, so whoever finds Django's key could {what}")
+    for statement in statements:
+        for action in _listed(statement.get("Action")):
+            if set(action) & set("*?") and _permits(statements, re.sub(r"[*?]", "x", action), QUEUE):
+                raise Wrong(f"{action} also allows what AWS may call so one day; name the two actions in full")
 
 
 @question(
@@ -226,19 +230,21 @@ def q4(lab, allowed):
 
 @question(
     hints=[
-        "First is_allowed(endpoint), before anything is sent. httpx follows no redirect unless you ask it to.",
-        "httpx.post(endpoint, json=data, headers={...}, timeout=timeout). A success is a status from 200 to 299.",
-        "What httpx raises is not always an httpx.HTTPError: catch Exception. And its text can hold the key, so return "
-        "only type(error).__name__.",
+        "Five rules, and each is broken at one place: who is asked first, how long in all, where a redirect leads, "
+        "which status is a success, and what the text of an exception holds.",
+        "sock_read starts anew with each byte that comes. aiohttp.ClientTimeout has a limit for all together, and "
+        "session.post an argument allow_redirects.",
+        "ClientTimeout(total=seconds); allow_redirects=False; 200 <= answer.status < 300. Catch Exception, and return "
+        "only type(error).__name__, because its text can hold the key.",
     ],
     why="Each webhook, callback and preview of a link is this function, and most of them forget one of its rules.",
 )
 def q5(lab, post_safely):
-    """post_safely(endpoint, data, key, is_allowed, timeout) -> None for 2xx, else a text; no key in it."""
+    """post_safely(endpoint, data, key, is_allowed, seconds) -> None for 2xx, else a text; no key in it."""
     with RecordingServer() as server, everything_said() as said:
 
-        def result_for(endpoint, key=KEY, is_allowed=lambda endpoint: True, timeout=5, what=""):
-            outcome = attempt(post_safely, endpoint, {"image_id": 7}, key, is_allowed, timeout)
+        def result_for(endpoint, key=KEY, is_allowed=lambda endpoint: True, what=""):
+            outcome = attempt(post_safely, endpoint, {"image_id": 7}, key, is_allowed, TIMEOUT)
             if isinstance(outcome, Raised):
                 why = str(outcome)
                 if key.strip() in why:
@@ -285,7 +291,8 @@ def q5(lab, post_safely):
             result = result_for(server.url(path), key, what=what)
             if path not in server.paths():  # else it has mended the key
                 _require_reason(result, what)
-        _require_patience(post_safely, server)
+        _require_an_end(post_safely, server, "/never", "the server never answers")
+        _require_an_end(post_safely, server, "/drip", "the server sends a byte now and then and never comes to an end")
     if KEY in said.getvalue():
         raise Wrong("the key is in what it logs or prints; leave it out, also where an exception quotes it")
 
@@ -317,6 +324,8 @@ def _statements(policy: object) -> list[dict]:
         for action in _listed(statement.get("Action", statement.get("NotAction"))):
             if not isinstance(action, str) or (":" not in action and action != "*"):
                 raise Wrong(f"the action {action!r} has no service; write sqs:{action}")
+            if action.lower().endswith("batch"):
+                raise Wrong(f"IAM has no action {action}: who may do it for one message may also do it for a batch")
             if "_" in action:
                 raise Wrong(f"{action!r} is boto3's name; IAM writes it without underscores: sqs:{_camel(action)}")
         for resource in _listed(statement.get("Resource", statement.get("NotResource"))):
@@ -487,7 +496,7 @@ def _require_post(request) -> None:
     try:
         body = json.loads(request.body)
     except ValueError:
-        raise Wrong("the body that arrived is not JSON; httpx.post(..., json=data) makes it so") from None
+        raise Wrong("the body that arrived is not JSON; session.post(..., json=data) makes it so") from None
     if body != {"image_id": 7}:
         raise Wrong(f"the body that arrived is {body!r}, and the data was {{'image_id': 7}}")
 
@@ -506,17 +515,20 @@ def _require_reason(result: object, what: str) -> None:
         raise Wrong(f"{what}, and the text that it returned holds the key: {think}")
 
 
-def _require_patience(post_safely, server: RecordingServer) -> None:
-    """It ends in time where the server never answers."""
+def _require_an_end(post_safely, server: RecordingServer, path: str, what: str) -> None:
+    """It ends in time where the server does not."""
     try:
-        outcome = attempt(post_safely, server.url("/never"), {}, KEY, lambda endpoint: True, 0.2, timeout=2)
+        outcome = attempt(post_safely, server.url(path), {}, KEY, lambda endpoint: True, 0.2, timeout=2)
     except Wrong:
         raise Wrong(
-            "the server never answers, the timeout was 0.2 seconds, and it still waits after 2; give it to httpx"
+            f"{what}, 0.2 seconds were given, and it still waits after 2. A timeout of reading or connecting starts "
+            "anew with each byte; limit all together"
+            if path == "/drip"
+            else f"{what}, 0.2 seconds were given, and it still waits after 2"
         ) from None
     if isinstance(outcome, Raised):
-        raise Wrong(f"the server never answers, and it raised {outcome}; return a text that says why")
-    _require_reason(outcome, "the server never answers")
+        raise Wrong(f"{what}, and it raised {outcome}; return a text that says why")
+    _require_reason(outcome, what)
 
 
 def _shown(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import math
+from statistics import mean
 
 from dotenv import dotenv_values
 
@@ -274,6 +275,11 @@ def _require_allowed(found: Template, source: str, dead: str) -> None:
             "the ARN has an account's number in it, so this template works in one account alone. "
             "Write ${AWS::AccountId} and ${AWS::Region}, with !Sub"
         )
+    if written.startswith("arn:aws"):
+        raise Wrong(
+            "the ARN begins with arn:aws, and in China's regions all ARNs begin with arn:aws-cn. "
+            "Write ${AWS::Partition} in its place, with !Sub"
+        )
 
 
 def _alarm_made(cloudwatch, watch_dead_letters, queue: str, names: set[str]) -> dict:
@@ -359,6 +365,15 @@ def _require_the_sound(alarm: dict) -> None:
         raise Wrong(
             f"it takes {seconds // 60} minutes to sound (Period times EvaluationPeriods); five at most were asked for"
         )
+    for minute in range(0, alarm["Period"], 60):
+        reports = [0] * (minute // 60) + [1] * ((alarm["Period"] - minute) // 60)
+        late = 0 if _breaches(alarm, STATISTICS[alarm["Statistic"]](reports)) else alarm["Period"]
+        if seconds - minute + late > LATEST:
+            raise Wrong(
+                f"the first letter may come when {minute // 60} of a period's {alarm['Period'] // 60} minutes are over "
+                f"and 0 was reported in them: the {alarm['Statistic']} of that period is too low, and the alarm sounds "
+                f"{(seconds - minute + late) // 60} minutes after the letter; five at most were asked for"
+            )
     missing = alarm.get("TreatMissingData") or "missing"
     if missing != "notBreaching":
         raise Wrong(f"a queue without traffic stops reporting. {QUIET.get(missing, 'Look at TreatMissingData')}")
@@ -369,6 +384,8 @@ def _require_the_sound(alarm: dict) -> None:
     if TOPIC not in alarm.get("OKActions", []):
         raise Wrong("it tells when it begins and not when it is over: OKActions must hold the topic's ARN, too")
 
+
+STATISTICS = {"Maximum": max, "Minimum": min, "Sum": sum, "Average": mean}
 
 QUIET = {
     "missing": "Then this alarm is INSUFFICIENT_DATA instead of OK; say that missing data is good: TreatMissingData",

@@ -103,6 +103,10 @@ def q2(lab, register):
             )
             _refused(register, registry, what, think, "Carla", endpoint, KEYS["Carla"])
         _accepted(register, registry, "a third one, after mistakes", *carlas)
+        rooms = [carla.replace("carla", "rooms") + "?room=" + room for room in "Aa"]
+        _accepted(register, registry, "an address with a query", "Dora", rooms[0], KEYS["Carla"][::-1])
+        what = "an address that differs from another one in a capital behind the host, and so is another one"
+        _accepted(register, registry, what, "Emil", rooms[1], KEYS["Bruno"][::-1])
         new = ("Ana", _endpoint("new-ana"), KEYS["Ana"][::-1])
         for old_key, what in [
             (None, "a name that is taken, without the old key"),
@@ -218,6 +222,16 @@ def q4(lab, split, idempotency_key):
                 "two originals that say the same have the same key. The image was changed and announced a second time, "
                 "and the receivers take that for a repetition: the second one is lost"
             )
+    for strange in ("no JSON", '["a list"]'):
+        source, when = record("id-of-a-strange-one", strange), "for a body that is no JSON, "
+        when = when if strange == "no JSON" else "for a body that is JSON and no object, "
+        parts = attempt(split, deepcopy(source))
+        if isinstance(parts, Raised):
+            raise Wrong(f"{when}split raised {parts}; pass it on as it is, and it becomes a dead letter with its text")
+        if not isinstance(parts, (list, tuple)) or list(parts) != [strange]:
+            raise Wrong(f"{when}split returned {parts!r}; a list with that body alone was expected")
+        if (key := _key_of(idempotency_key, source, when)) != "id-of-a-strange-one":
+            raise Wrong(f"{when}idempotency_key returned {key!r}; its messageId was expected")
     if _key_of(idempotency_key, single, "for a message that was never split, ") != "id-of-a-single":
         raise Wrong(
             "the key of a message that was never split is not its messageId. Its receivers know it under that one, if "

@@ -1,6 +1,7 @@
 """Queues for checks: made afresh each time, filled, and counted.
 
 sqs = client()
+waits = waits_of(sqs)                           # WaitTimeSeconds of each receive from now on, or None
 url = fresh(sqs, "dead-letters", VisibilityTimeout="30")
 sent = fill(sqs, url, ["a body", "another"])    # {message id: body}
 counts(sqs, url)                                # (visible, in flight)
@@ -27,6 +28,15 @@ def client():
 def _wait_less(params: dict, **about) -> dict:
     wait = params.get("WaitTimeSeconds")
     return params | {"WaitTimeSeconds": WAIT} if isinstance(wait, int) and WAIT < wait <= LONGEST_WAIT else params
+
+
+def waits_of(sqs) -> list[int | None]:
+    """A list that grows: what each receive of this client says about WaitTimeSeconds, None for nothing."""
+    waits: list[int | None] = []
+    sqs.meta.events.register(
+        "provide-client-params.sqs.ReceiveMessage", lambda params, **about: waits.append(params.get("WaitTimeSeconds"))
+    )
+    return waits
 
 
 def delete(sqs, *names: str) -> None:

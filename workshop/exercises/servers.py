@@ -5,6 +5,7 @@ with RecordingServer() as server:
     server.url("/200/later")    # answers 200 after a moment
     server.url("/500/echo")     # answers 500 with the headers of the request in the body, as a debug page does
     server.url("/never")        # answers when the server closes
+    server.url("/drip")         # begins its answer at once, and sends a header now and then until the server closes
     server.requests             # what came: .method, .path, .headers, .body
 """
 
@@ -14,6 +15,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MOMENT = 0.2  # seconds
+DRIP = 0.05  # seconds from one header to the next
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class RecordingServer:
                 what, _, how = self.path.partition("?")[0].strip("/").partition("/")
                 if what == "never":
                     recorder._closing.wait()
+                elif what == "drip":
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+                    while not recorder._closing.wait(DRIP):
+                        self.wfile.write(b"X: y\r\n")
+                    self.close_connection = True
+                    return
                 elif how == "later":
                     recorder._closing.wait(MOMENT)
                 content = bytes(self.headers) if how == "echo" else b"{}"
