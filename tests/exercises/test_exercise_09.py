@@ -627,7 +627,7 @@ def test_q5_takes_any_post_that_keeps_the_rules(outcome, answer):
         ),
         (posts(send=lambda url, json, **rest: httpx.post(url, data=json, **rest)), "the body that arrived is not JSON"),
         (posts(send=httpx.put), "it sent a PUT, and a POST was expected"),
-        (posts(patient=True), "the timeout was 0.2 seconds, and it still waits after 2"),
+        (posts(patient=True), "0.2 seconds were given, and it still waits after 2"),
         (posts(why=lambda error: None), "nobody listens at the endpoint, and it returned None, which means success"),
         (lambda *args: None, "nothing arrived at the server"),
     ],

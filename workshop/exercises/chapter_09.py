@@ -292,9 +292,10 @@ def q5(lab, post_safely):
             if path not in server.paths():  # else it has mended the key
                 _require_reason(result, what)
         _require_an_end(post_safely, server, "/never", "the server never answers")
-        _require_an_end(post_safely, server, "/drip", "the server sends a byte now and then and never comes to an end")
     if KEY in said.getvalue():
         raise Wrong("the key is in what it logs or prints; leave it out, also where an exception quotes it")
+    with RecordingServer() as server, everything_said():
+        _require_an_end(post_safely, server, "/drip", "the server sends a byte now and then and never comes to an end")
 
 
 def _statements(policy: object) -> list[dict]:

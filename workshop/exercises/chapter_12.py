@@ -222,6 +222,11 @@ def q4(lab, split, idempotency_key):
                 "two originals that say the same have the same key. The image was changed and announced a second time, "
                 "and the receivers take that for a repetition: the second one is lost"
             )
+    if _key_of(idempotency_key, single, "for a message that was never split, ") != "id-of-a-single":
+        raise Wrong(
+            "the key of a message that was never split is not its messageId. Its receivers know it under that one, if "
+            "they have it already"
+        )
     for strange in ("no JSON", '["a list"]'):
         source, when = record("id-of-a-strange-one", strange), "for a body that is no JSON, "
         when = when if strange == "no JSON" else "for a body that is JSON and no object, "
@@ -232,11 +237,6 @@ def q4(lab, split, idempotency_key):
             raise Wrong(f"{when}split returned {parts!r}; a list with that body alone was expected")
         if (key := _key_of(idempotency_key, source, when)) != "id-of-a-strange-one":
             raise Wrong(f"{when}idempotency_key returned {key!r}; its messageId was expected")
-    if _key_of(idempotency_key, single, "for a message that was never split, ") != "id-of-a-single":
-        raise Wrong(
-            "the key of a message that was never split is not its messageId. Its receivers know it under that one, if "
-            "they have it already"
-        )
 
 
 @question(
