@@ -292,7 +292,7 @@ class EndpointRefused(Exception):
 
 
 def allowed_url(endpoint):
-    """The endpoint as a URL, as it is written. Raises EndpointRefused unless it is on ENDPOINT_ALLOWLIST."""
+    """The endpoint as a URL, its path and query as they are written. Raises EndpointRefused unless it is allowed."""
     parts = ENDPOINT.fullmatch(endpoint)
     if not parts:
         raise EndpointRefused("the endpoint is not an http or https URL of ASCII without spaces, user and password")
@@ -302,7 +302,8 @@ def allowed_url(endpoint):
         raise EndpointRefused("the endpoint's port is over 65535")
     if not origins.fullmatch(f"{scheme}://{host}:{port}"):
         raise EndpointRefused("the endpoint's host is not on ENDPOINT_ALLOWLIST")
-    return URL(f"{scheme}://{host}{endpoint[parts.end(3) :]}", encoded=True)  # a host has no case: equal ones are equal
+    path = max(parts.end(3), parts.end(4))  # the host has no case
+    return URL(endpoint[:path].lower() + endpoint[path:], encoded=True)
 
 
 @functools.cache  # so it is read once, and a warning is logged once
