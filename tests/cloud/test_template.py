@@ -59,6 +59,21 @@ def test_the_visibility_timeout_is_six_times_the_functions_timeout(resources):
     assert resources["Queue"]["Properties"]["VisibilityTimeout"] == 6 * function["Timeout"]
 
 
+def test_both_queues_refuse_what_does_not_come_over_tls(resources):
+    policy = resources["TlsOnly"]["Properties"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert policy["Queues"] == [{"Ref": "Queue"}, {"Ref": "DeadLetterQueue"}]
+    assert [statement[name] for name in ("Effect", "Principal", "Action", "Resource")] == ["Deny", "*", "sqs:*", "*"]
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_function_logs_in_json_into_the_group_that_forgets(resources):
+    assert resources["Function"]["Properties"]["LoggingConfig"] == {
+        "LogFormat": "JSON",
+        "LogGroup": {"Ref": "LogGroup"},
+    }
+
+
 def test_only_the_queue_may_use_the_dead_letter_queue(resources):
     policy = resources["DeadLetterQueue"]["Properties"]["RedriveAllowPolicy"]
     assert policy["redrivePermission"] == "byQueue"
@@ -77,7 +92,8 @@ def test_the_allowlist_the_bucket_and_the_key_must_be_given(template):
         ("*.ngrok-free.app, django.example.com", True),
         ("127.0.0.1,localhost", True),
         ("", False),
-        ("https://django.example.com", False),
+        ("https://django.example.com:8443", True),
+        ("ftp://django.example.com", False),
         ("django.example.com/api", False),
         ("a.example,,b.example", False),
     ],

@@ -26,7 +26,7 @@ from .env_file import block_owner, remove_block, write_block
 from .packaging import Package
 
 TEMPLATE = CHECKOUT / "infra" / "template.yaml"
-HOST_PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9.*:-]*")  # as in the template's EndpointAllowlist
+HOST_PATTERN = re.compile(r"(https?://)?[A-Za-z0-9*][A-Za-z0-9.*-]*(:\d+)?")  # as in the template's EndpointAllowlist
 TAG = {"Key": "made-by", "Value": "django-sqs-lambda-workshop"}
 ENV_OUTPUTS = {"SQS_QUEUE_URL": "QueueUrl", "AWS_REGION_NAME": "Region"}  # name in .env: output of the stack
 
@@ -120,7 +120,7 @@ def require_allowlist(endpoint_allowlist: str) -> None:
         if not HOST_PATTERN.fullmatch(pattern):
             raise DeploymentError(
                 f"{pattern!r} is not a host that the function could post to. Write host names or patterns such as "
-                "*.ngrok-free.app, separated by commas, without https:// and without a path."
+                "*.ngrok-free.app or https://api.example.com:8443, separated by commas, without a path."
             )
 
 

@@ -155,7 +155,6 @@ class Demonstration:
         self.mapping = EventSourceMapping(
             lab.queue_url,
             lambda event, context: watch.handler(event, context),  # one object, so that only its first call is cold
-            function_timeout=FUNCTION_TIMEOUT,
             observer=watch.observe,
         )
         self._allowlist_before = os.environ.get("ENDPOINT_ALLOWLIST")

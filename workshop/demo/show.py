@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .demonstration import Demonstration, Travel
 
 THUMBNAILS = WORK_FOLDER / "thumbnails"
-RETRY_SECONDS = 1  # the visibility timeout where a message is broken on purpose, so that nobody waits long
+RETRY_SECONDS = 2  # the visibility timeout where a message is broken on purpose, so that nobody waits long
 OTHERS = 2  # pictures that are drawn beside the broken message, if no images are given
 LONGEST_NAME = 120  # bytes of a thumbnail's name: file systems take 255
 DISK_FULL = "The disk is full. Free some space, 50 MB are enough, then run this again."
