@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 from cfnlint.decode.cfn_yaml import load
 from django.test.utils import override_settings
 
-from workshop.cloud.deployment import SENDER_POLICY, TEMPLATE
+from workshop.cloud.deployment import TEMPLATE
+from workshop.folders import CHECKOUT
 from workshop.lab.local_aws import LocalAws
 from workshop.names import ACCOUNT_ID, REGION
 from workshop_django.sqs import SqSManager
@@ -110,7 +111,7 @@ def credentials_of_function(aws, policy):
 
 
 def sender_policy():
-    return json.loads(SENDER_POLICY.read_text(encoding="utf-8"))
+    return json.loads((CHECKOUT / "infra" / "sender-policy.json").read_text(encoding="utf-8"))
 
 
 def function_policy():

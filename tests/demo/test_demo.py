@@ -199,7 +199,7 @@ def test_each_refused_file_is_named_with_its_reason_and_the_others_arrive_at_eac
         "refused notes.txt: This file cannot be read as an image.",
         "refused empty.png: This file cannot be read as an image.",
         "refused big.jpg: The file has 10.0 MB. At most 10 MB are taken",
-        "refused bomb.png: The image has more than the 50,000,000 pixels that are taken",
+        "refused bomb.png: The image has more than the 25,000,000 pixels",
         "refused folder: This is a folder.",
         "refused note.txt: There is no such file. Did you mean notes.txt?",
     ):

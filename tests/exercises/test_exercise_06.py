@@ -159,7 +159,8 @@ def test_q2_the_counts_of_the_table_are_those_of_real_mappings(exercise, name, h
     visibility = "1" if name == "d" else "0"
     url = fresh(sqs, "counted", VisibilityTimeout=visibility, RedrivePolicy=policy)
     fill(sqs, url, ["good 1", "good 2", "good 3" if name == "d" else "poison"])
-    mapping = EventSourceMapping(url, handler, report_batch_item_failures=switch, maximum_concurrency=2)
+    at_once = 2 if name == "d" else 1  # two that look at messages which are never hidden would each get them
+    mapping = EventSourceMapping(url, handler, report_batch_item_failures=switch, maximum_concurrency=at_once)
     if name == "d":
         with mapping:
             assert handler.second.wait(20)

@@ -10,8 +10,8 @@ import pytest
 import requests
 from yarl import URL
 
-from workshop.cloud.deployment import SENDER_POLICY
 from workshop.exercises.chapter_09 import HARMFUL, _permits, _statements
+from workshop.folders import CHECKOUT
 
 CHAPTER = "09_secure_it"
 
@@ -96,7 +96,7 @@ def test_q1_says_what_is_not_right(outcome, answer, because):
 
 
 def test_q1_finds_nothing_harmful_in_the_policy_of_the_workshop_and_everything_in_one_with_stars():
-    sender = _statements(json.loads(SENDER_POLICY.read_text(encoding="utf-8")))
+    sender = _statements(json.loads((CHECKOUT / "infra" / "sender-policy.json").read_text(encoding="utf-8")))
     assert _permits(sender, "sqs:SendMessage", QUEUE)
     assert not any(_permits(sender, action, resource) for action, resource, _ in HARMFUL)
     everything = _statements(policy("*", "*"))

@@ -602,8 +602,10 @@ def test_however_its_process_ends_no_child_is_left_behind(three_labs, how):
     if how == "an exception":
         assert not Path(folder).exists()  # it tidied up itself
     process.wait(30)
-    remove_unused_run_folders()
-    assert not Path(folder).exists()  # at the latest, the next one does
+    while Path(
+        folder
+    ).exists():  # at the latest, the next sweep removes it; another process may be sweeping it just now
+        remove_unused_run_folders()
 
 
 def test_a_restarted_kernel_leaves_no_child_of_the_lab_behind():
