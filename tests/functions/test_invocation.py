@@ -13,7 +13,7 @@ import time
 import pytest
 
 from workshop import invoke
-from workshop.functions.invocation import Invocation, perform, recent_log, subscribe
+from workshop.functions.invocation import Invocation, recent_log, subscribe
 
 logger = logging.getLogger("a handler's own")
 
@@ -181,7 +181,7 @@ def test_the_time_left_counts_down_from_the_timeout_and_stops_at_nothing(over):
         late.append(context)
         over.wait(20)
 
-    perform(never, {}, timeout=0.05)
+    Invocation.of(never, {}, timeout=0.05)
     assert late[0].get_remaining_time_in_millis() == 0
 
 
@@ -227,7 +227,7 @@ def test_a_timeout_error_that_the_handler_raises_itself_is_an_exception_like_oth
 
     with pytest.raises(TimeoutError, match="of its own"):
         invoke(handler, {})
-    assert not perform(handler, {}).timed_out
+    assert not Invocation.of(handler, {}).timed_out
 
 
 def test_a_handler_that_overran_is_stopped_and_its_result_comes_to_nothing():
@@ -238,7 +238,7 @@ def test_a_handler_that_overran_is_stopped_and_its_result_comes_to_nothing():
         while True:
             time.sleep(0.01)
 
-    assert perform(handler, {}, timeout=0.1).timed_out
+    assert Invocation.of(handler, {}, timeout=0.1).timed_out
     until(lambda: not threads[0].is_alive())
 
 
@@ -252,7 +252,7 @@ def test_what_an_overrunning_handler_does_afterwards_does_not_change_the_invocat
         done.set()
         return "too late"
 
-    invocation = perform(handler, {}, timeout=0.1)
+    invocation = Invocation.of(handler, {}, timeout=0.1)
     over.set()
     assert done.wait(10)
     assert invocation.timed_out
@@ -260,14 +260,14 @@ def test_what_an_overrunning_handler_does_afterwards_does_not_change_the_invocat
     assert "too late" not in str(invocation.log)
 
 
-# perform() never raises, and describes
+# Invocation.of() never raises, and describes
 
 
 def test_an_error_is_described_as_lambda_does():
     def handler(event, context):
         raise ValueError("no good")
 
-    invocation = perform(handler, {})
+    invocation = Invocation.of(handler, {})
     assert invocation.error["errorType"] == "ValueError"
     assert invocation.error["errorMessage"] == "no good"
     assert "in handler" in invocation.error["stackTrace"][-1]
@@ -276,7 +276,7 @@ def test_an_error_is_described_as_lambda_does():
 
 
 def test_a_success_has_no_error():
-    invocation = perform(lambda event, context: 1, {})
+    invocation = Invocation.of(lambda event, context: 1, {})
     assert (invocation.result, invocation.error, invocation.timed_out) == (1, None, False)
     assert invocation.duration_ms > 0
 
@@ -285,7 +285,7 @@ def test_the_first_call_of_a_handler_is_cold_and_the_next_are_warm():
     def handler(event, context):
         return None
 
-    assert [perform(handler, {}).cold for _ in range(3)] == [True, False, False]
+    assert [Invocation.of(handler, {}).cold for _ in range(3)] == [True, False, False]
 
 
 # The log
@@ -297,7 +297,7 @@ def test_the_log_is_lambdas():
         logging.warning("careful")
         return context.aws_request_id
 
-    invocation = perform(handler, {})
+    invocation = Invocation.of(handler, {})
     start, info, warning, end, report = invocation.log
     assert invocation.request_id == invocation.result
     assert start == f"START RequestId: {invocation.request_id} Version: $LATEST"
@@ -314,10 +314,10 @@ def test_the_log_is_lambdas():
 
 
 def test_an_error_and_a_timeout_are_in_the_log_before_its_end(over):
-    failed = perform(lambda event, context: {}["missing"], {})
+    failed = Invocation.of(lambda event, context: {}["missing"], {})
     assert failed.log[1] == "[ERROR] KeyError: 'missing'"
     assert [line.split()[0] for line in failed.log] == ["START", "[ERROR]", "END", "REPORT"]
-    late = perform(lambda event, context: over.wait(20), {}, timeout=0.05)
+    late = Invocation.of(lambda event, context: over.wait(20), {}, timeout=0.05)
     assert late.log[1] == f"{late.request_id} Task timed out after 0.05 seconds"
     assert [line.split()[0] for line in late.log] == ["START", late.request_id, "END", "REPORT"]
 
@@ -332,7 +332,9 @@ def test_invocations_at_the_same_time_keep_their_logs_apart():
             logger.info("line of %s", event)
         together.wait(10)
 
-    threads = [threading.Thread(target=lambda n=n: invocations.append(perform(handler, f"<{n}>"))) for n in range(4)]
+    threads = [
+        threading.Thread(target=lambda n=n: invocations.append(Invocation.of(handler, f"<{n}>"))) for n in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -359,34 +361,34 @@ def test_what_the_handlers_tasks_and_threads_with_its_context_log_is_kept_and_wh
         stranger_may.set()
         stranger.join()
 
-    log = "\n".join(perform(handler, {}).log)
+    log = "\n".join(Invocation.of(handler, {}).log)
     assert "a task's" in log
     assert "a thread's" in log
     assert "a stranger's" not in log
 
 
 def test_the_recent_log_holds_the_lines_of_all_and_is_limited():
-    perform(lambda event, context: logger.info("remember me"), {})
+    Invocation.of(lambda event, context: logger.info("remember me"), {})
     assert "remember me" in recent_log()
-    perform(lambda event, context: [logger.info("%s", n) for n in range(2500)] and None, {})
+    Invocation.of(lambda event, context: [logger.info("%s", n) for n in range(2500)] and None, {})
     assert "remember me" not in recent_log()
     assert len(recent_log().splitlines()) == 2000
 
 
 def test_no_handler_of_the_log_is_left_behind(over):
     before = list(logging.getLogger().handlers)
-    perform(lambda event, context: 1 / 0, {})
-    perform(lambda event, context: over.wait(20), {}, timeout=0.05)
+    Invocation.of(lambda event, context: 1 / 0, {})
+    Invocation.of(lambda event, context: over.wait(20), {}, timeout=0.05)
     assert logging.getLogger().handlers == before
 
 
 def test_subscribers_are_told_of_each_invocation_until_they_end_it():
     told = []
     end = subscribe(told.append)
-    first = perform(lambda event, context: 1, {})
+    first = Invocation.of(lambda event, context: 1, {})
     with pytest.raises(ZeroDivisionError):
         invoke(lambda event, context: 1 / 0, {})
     end()
-    perform(lambda event, context: 3, {})
+    Invocation.of(lambda event, context: 3, {})
     assert told[0] is first
     assert [invocation.error is None for invocation in told] == [True, False]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from django.conf import settings
 from django.db import connections
 
-from workshop.functions.invocation import Invocation, perform, stop
+from workshop.functions.invocation import Invocation, stop
 
 from .question import Wrong
 
@@ -97,7 +97,7 @@ def perform_handler(handler: Callable, records: Iterable[dict], *, timeout: floa
     if not callable(handler):
         raise Wrong(f"a handler is a function, and this is {kind(handler)}")
     _require_signature(handler, getattr(handler, "__name__", "handler"), ({}, None), {})
-    return perform(handler, {"Records": list(records)}, timeout)
+    return Invocation.of(handler, {"Records": list(records)}, timeout)
 
 
 def record(message_id: str, body: object, **attributes: str) -> dict:

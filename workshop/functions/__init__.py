@@ -5,9 +5,9 @@ import importlib
 _PUBLIC = {
     "EventSourceMapping": "event_source_mapping",
     "FunctionLogs": "function_logs",
+    "Invocation": "invocation",
     "invoke": "invocation",
     "packaged_function": "lambda_runtime",
-    "perform": "invocation",
     "recent_log": "invocation",
 }
 

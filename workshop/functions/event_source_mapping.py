@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workshop.names import REGION
 
-from .invocation import Invocation, perform
+from .invocation import Invocation
 
 MAX_BATCH_SIZE = 10_000  # messages, AWS's maximum for a Standard queue
 MAX_FIFO_BATCH_SIZE = 10  # messages, AWS's maximum for a FIFO queue
@@ -263,7 +263,7 @@ class EventSourceMapping:
         ids = [message["MessageId"] for message in batch]
         self.observer("received", {"ids": ids})
         event = {"Records": [self._record(message) for message in batch]}
-        invocation = perform(self.handler, event, self.function_timeout)
+        invocation = Invocation.of(self.handler, event, self.function_timeout)
         failed = self._failed(invocation, ids)
         self.observer("handled", {"ids": ids, "failed": sorted(failed), "invocation": invocation})
         done = [message for message in batch if message["MessageId"] not in failed]

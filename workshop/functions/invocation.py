@@ -46,7 +46,7 @@ class LambdaContext:
 
 @dataclass
 class Invocation:
-    """What became of one call.
+    """One call of a function, and what became of it.
 
     `result` is what the handler returned, after a trip through JSON; `error` is None, or Lambda's description:
     {"errorType", "errorMessage", "stackTrace"}; `exception` is what a handler in this process raised. `cold`
@@ -62,6 +62,18 @@ class Invocation:
     log: list[str] = field(default_factory=list)
     exception: BaseException | None = None
 
+    @classmethod
+    def of(cls, handler, event: dict, timeout: float = 30) -> "Invocation":
+        """Invoke a handler, and never raise: what happened is in here. Keeps the log, tells subscribers."""
+        if hasattr(handler, "invoke"):
+            invocation = handler.invoke(event, timeout)
+        else:
+            invocation = _on_a_thread(handler, event, timeout)
+        _recent.extend(invocation.log)
+        for callback in list(_subscribers):
+            callback(invocation)
+        return invocation
+
 
 _recent: deque[str] = deque(maxlen=KEPT_LINES)
 _subscribers: list[Callable[[Invocation], None]] = []
@@ -76,7 +88,7 @@ def invoke(handler, event: dict, *, timeout: float = 30) -> object:
     Raises TimeoutError after `timeout` seconds, whatever the handler raised, or RuntimeError where it ended its
     process or returned something that JSON cannot hold.
     """
-    invocation = perform(handler, event, timeout)
+    invocation = Invocation.of(handler, event, timeout)
     if invocation.error is None:
         return invocation.result
     if invocation.timed_out:
@@ -84,15 +96,6 @@ def invoke(handler, event: dict, *, timeout: float = 30) -> object:
     if isinstance(invocation.exception, Exception):
         raise invocation.exception
     raise RuntimeError(f"{invocation.error['errorType']}: {invocation.error['errorMessage']}")
-
-
-def perform(handler, event: dict, timeout: float = 30) -> Invocation:
-    """Like invoke(), but never raises: all that happened is in the Invocation. Keeps the log, tells subscribers."""
-    invocation = handler.invoke(event, timeout) if hasattr(handler, "invoke") else _on_a_thread(handler, event, timeout)
-    _recent.extend(invocation.log)
-    for callback in list(_subscribers):
-        callback(invocation)
-    return invocation
 
 
 def recent_log() -> str:
@@ -126,7 +129,7 @@ def _on_a_thread(handler, event: dict, timeout: float) -> Invocation:
     event = json.loads(json.dumps(event))
     context = LambdaContext(invocation.request_id, deadline=time.monotonic() + timeout)
 
-    def call() -> None:
+    def run() -> None:
         _current.set(invocation.request_id)
         try:
             result = handler(event, context)
@@ -145,7 +148,7 @@ def _on_a_thread(handler, event: dict, timeout: float) -> Invocation:
     log = [f"START RequestId: {invocation.request_id} Version: $LATEST"]
     capture = _LogCapture(invocation.request_id, log)
     logging.getLogger().addHandler(capture)
-    thread = threading.Thread(target=contextvars.copy_context().run, args=[call], name=FUNCTION_NAME, daemon=True)
+    thread = threading.Thread(target=contextvars.copy_context().run, args=[run], name=FUNCTION_NAME, daemon=True)
     started = time.monotonic()
     thread.start()
     thread.join(timeout)
