@@ -150,7 +150,7 @@ def test_q1_takes_any_way_to_send_after_the_outermost_commit(outcome, answer):
         (hides_the_refusal, "returned as if all were well; let it go on"),
         (never_asks, "approve must be called once, with the image that was saved"),
         (returns_nothing, "it returned None; it should return the image"),
-        (lambda title: None, "cannot be called as it will be"),
+        (lambda title: None, "does not take the arguments"),
     ],
 )
 def test_q1_says_what_is_not_right(outcome, answer, because):
@@ -460,7 +460,7 @@ def test_q4_takes_any_enqueue_that_stores_now_and_sends_later(outcome, answer):
         (stores_and_sends(rest=timedelta(days=1)), "keeps the relay away for hours"),
         (keeps_the_id_alone, "it should return the row, an OutboxMessage"),
         ("enqueue", "a function was expected, and this is a str"),
-        (lambda msg: None, "cannot be called as it will be"),
+        (lambda msg: None, "does not take the arguments"),
     ],
 )
 def test_q4_says_what_is_not_right(outcome, answer, because):

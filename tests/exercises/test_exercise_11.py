@@ -269,7 +269,7 @@ def url_as_dimension(cloudwatch, dead_letter_queue, topic_arn):
         (watches(without=["OKActions"]), "not when it is over"),
         (watches(ActionsEnabled=False), "switched off"),
         (watches(without=["EvaluationPeriods"]), "it has no EvaluationPeriods"),
-        (lambda cloudwatch: None, "cannot be called as it will be"),
+        (lambda cloudwatch: None, "does not take the arguments"),
     ],
 )
 def test_q3_says_what_is_not_right(outcome, answer, because):
@@ -323,7 +323,7 @@ def test_q4_takes_any_way_to_the_right_sum(outcome, answer):
         (costs(finish=lambda dollars: dollars / 3), "compare"),
         (costs(finish=lambda dollars: f"${dollars:.2f}"), "it returned a str; a number of dollars"),
         (lambda messages, per_call, seconds, memory_mb: print(1), "it returned None; a number of dollars"),
-        (lambda messages: 1.0, "cannot be called as it will be"),
+        (lambda messages: 1.0, "does not take the arguments"),
     ],
 )
 def test_q4_says_what_is_not_right(outcome, answer, because):

@@ -1,7 +1,6 @@
 """The answer is not on the page before the question: what a real Jupyter server hands out, writes, and puts back."""
 
 import json
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -12,7 +11,6 @@ import pytest
 from copied_checkout import Copy
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from workshop.folders import CHECKOUT
 from workshop.lab.processes import free_port
 
 
@@ -123,17 +121,3 @@ def test_reset_says_which_chapters_there_are(checkout):
     said = checkout.run("reset", "13")
     assert said.returncode == 2
     assert "05" in said.stderr
-
-
-def test_the_authors_command_makes_no_exercise_anew_that_somebody_worked_in(checkout):
-    for folder in ("solutions", "exercises"):
-        (checkout.folder / folder).mkdir()
-        shutil.copy(CHECKOUT / folder / "01_create_the_queue.ipynb", checkout.folder / folder)
-    subprocess.run(["git", "add", "exercises"], cwd=checkout.folder, check=True)
-    mine = checkout.folder / "exercises" / "01_create_the_queue.ipynb"
-    mine.write_text(mine.read_text(encoding="utf-8").replace("def ", "def my_", 1), encoding="utf-8")
-    answer, said = mine.read_bytes(), checkout.run("exercises", "01")
-    assert said.returncode == 1
-    assert mine.name in said.stderr
-    assert "reset" in said.stderr
-    assert mine.read_bytes() == answer

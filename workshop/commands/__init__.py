@@ -1,4 +1,5 @@
-"""The commands of `python3 -m workshop`. Each is a module in this folder, named as the command is typed.
+"""The commands of `python3 -m workshop`. Each is a module in this folder, named as the command is typed
+(make_exercises for make-exercises).
 
 A command module imports only the standard library at its top, so that help works before the packages are
 installed; what it needs besides, it imports inside `run`. It has:
@@ -29,10 +30,10 @@ from types import ModuleType
 from workshop.names import PROGRAM
 
 GROUPS = {
-    "Learn": ["lab", "demo", "progress", "reset"],
+    "Learn": ["lab", "demo", "exercises", "progress", "reset"],
     "Look after it": ["doctor", "test", "clean"],
     "Go to AWS": ["package", "deploy", "destroy", "logs"],
-    "Write chapters": ["exercises"],
+    "Write chapters": ["make-exercises"],
 }
 NAMES = [name for group in GROUPS.values() for name in group]
 
@@ -40,11 +41,15 @@ INTERRUPTED = 130  # the exit status that shells give a program ended by Ctrl-C
 
 
 def load(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(_module(name))
 
 
 def available() -> list[str]:
-    return [name for name in NAMES if importlib.util.find_spec(f"{__name__}.{name}")]
+    return [name for name in NAMES if importlib.util.find_spec(_module(name))]
+
+
+def _module(name: str) -> str:
+    return f"{__name__}.{name.replace('-', '_')}"
 
 
 def overview() -> str:
@@ -61,7 +66,7 @@ def overview() -> str:
     ]
     for title, group in GROUPS.items():
         lines += ["", f"  {title}"]
-        lines += [f"    {name:<10} {load(name).HELP}" for name in group if name in names]
+        lines += [f"    {name:<15} {load(name).HELP}" for name in group if name in names]
     lines += ["", f"{PROGRAM} COMMAND --help explains one of them."]
     return "\n".join(lines)
 

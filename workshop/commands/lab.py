@@ -20,17 +20,17 @@ def add_arguments(parser):
     parser.add_argument("--author", action="store_true", help="show chapters with the outputs that are in their files")
 
 
-def run(args) -> None:
-    running = _running_server()
+def run(args, notebook: str = FIRST_CHAPTER) -> None:
+    running = _running_server(notebook)
     if running:
         print(f"JupyterLab is running already, at\n\n    {running}\n")
         print("To stop it, press Ctrl-C in the terminal where it was started.")
         _open_browser(running, args)
         return
-    _start(args)
+    _start(args, notebook)
 
 
-def _running_server() -> str | None:
+def _running_server(notebook: str) -> str | None:
     """The address of the JupyterLab that an earlier start of this checkout left running."""
     from jupyter_server.serverapp import list_running_servers
 
@@ -38,11 +38,11 @@ def _running_server() -> str | None:
 
     for server in list_running_servers(str(configuration.RUNTIME_FOLDER)):
         if _answers(server["port"]):
-            return _address(server["port"], server["token"])
+            return _address(server["port"], server["token"], notebook)
     return None
 
 
-def _start(args) -> None:
+def _start(args, notebook: str) -> None:
     import secrets
     import signal
     import time
@@ -82,7 +82,7 @@ def _start(args) -> None:
     print("Starting JupyterLab ...", file=sys.stderr, flush=True)
     try:
         server.start(ready=lambda: _answers(port))
-        address = _address(port, token)
+        address = _address(port, token, notebook)
         print(f"JupyterLab runs at\n\n    {address}\n")
         print("Press Ctrl-C here to stop it, with everything that the notebooks started.", flush=True)
         _open_browser(address, args)
@@ -97,8 +97,8 @@ def _start(args) -> None:
         server.stop()
 
 
-def _address(port: int, token: str) -> str:
-    path = f"lab/tree/{FIRST_CHAPTER}" if (CHECKOUT / FIRST_CHAPTER).exists() else "lab"
+def _address(port: int, token: str, notebook: str) -> str:
+    path = f"lab/tree/{notebook}" if (CHECKOUT / notebook).exists() else "lab"
     return f"http://127.0.0.1:{port}/{path}?token={token}"
 
 

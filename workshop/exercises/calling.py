@@ -1,24 +1,29 @@
 """Call what a learner wrote, safely: on a thread of its own, with a time limit, and with what it raised in words.
 
 result = call(function, 1, 2)                 # raises Wrong where the function does not return
-response = call_handler(handler, [record])    # the same for a Lambda handler, as Lambda would call it
+expect(result, 3, "for 1 and 2 ")             # raises Wrong: for 1 and 2 it returned 4, and 3 was expected
+response = call_handler(handler, [record])    # calls a Lambda handler as Lambda would
 """
 
+import asyncio
 import contextvars
 import inspect
 import json
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 from django.conf import settings
 from django.db import connections
 
-from workshop.functions.invocation import Invocation, stop
+from workshop.functions.invocation import Invocation, LambdaContext, stop
+from workshop.names import ACCOUNT_ID, QUEUE_NAME, REGION
 
 from .question import Wrong
 
 TIMEOUT = 5  # seconds: what these functions do takes milliseconds
+LONG = 200  # characters of a value that a sentence can hold
 
 
 def call(function: Callable, *args, timeout: float = TIMEOUT, **kwargs) -> object:
@@ -27,11 +32,16 @@ def call(function: Callable, *args, timeout: float = TIMEOUT, **kwargs) -> objec
     Raises Wrong, saying why, where it raises, ends the process, needs longer than `timeout` seconds, or cannot be
     called with these arguments.
     """
-    name = getattr(function, "__name__", type(function).__name__)
     outcome = attempt(function, *args, timeout=timeout, **kwargs)
     if isinstance(outcome, Raised):
-        raise Wrong(f"{name} raised {outcome}")
+        raise Wrong("raised", f"{_name(function)} raised {outcome}")
     return outcome
+
+
+def expect(found: object, expected: object, situation: str = "") -> None:
+    """Raises Wrong where a function returned something else. `situation` goes before: "for an empty queue "."""
+    if found != expected or isinstance(found, bool) != isinstance(expected, bool):
+        raise Wrong("returned", f"{situation}it returned {shown(found)}, and {shown(expected)} was expected")
 
 
 class Raised:
@@ -48,20 +58,22 @@ class Raised:
 
 def attempt(function: Callable, *args, timeout: float = TIMEOUT, **kwargs) -> object:
     """Like `call`, but an exception of the function comes back as a Raised. Raises Wrong for all else."""
-    name = getattr(function, "__name__", type(function).__name__)
     if not callable(function):
-        raise Wrong(f"a function was expected, and this is {kind(function)}")
-    _require_signature(function, name, args, kwargs)
+        raise Wrong("no function", f"a function was expected, and this is {kind(function)}")
+    name = _name(function)
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise Wrong("arguments", f"{name} does not take the arguments that the question names: {error}") from None
+    except ValueError:
+        pass  # a builtin that does not tell
     outcome: list[object] = []
 
     def run() -> None:
         try:
             result = function(*args, **kwargs)
-            if inspect.iscoroutine(result):
-                import asyncio
-
-                result = asyncio.run(result)
-            outcome.append(result)
+            outcome.append(asyncio.run(_quietly(result)) if inspect.iscoroutine(result) else result)
         except BaseException as error:  # sys.exit(), too
             outcome.append(Raised(error))
         finally:
@@ -73,30 +85,29 @@ def attempt(function: Callable, *args, timeout: float = TIMEOUT, **kwargs) -> ob
     thread.join(timeout)
     if not outcome:
         stop(thread)
-        raise Wrong(f"{name} did not return within {timeout:g} seconds; is there a loop that never ends?")
+        raise Wrong("too slow", f"{name} did not return within {timeout:g} seconds. Is there a loop that never ends?")
     if isinstance(outcome[0], Raised) and isinstance(outcome[0].error, SystemExit):
-        raise Wrong(f"{name} called sys.exit(), which would end the whole process; return instead")
+        raise Wrong("raised", f"{name} called sys.exit(), which would end the whole process; return instead")
     return outcome[0]
 
 
-def call_handler(handler: Callable, records: Iterable[dict], *, timeout: float = TIMEOUT) -> object:
-    """What a Lambda handler returns for an event of these records, after its trip through JSON.
+async def _quietly(coroutine: Coroutine) -> object:
+    """What a task raises that nobody waits for is no concern of the notebook's cell."""
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    return await coroutine
 
-    Raises Wrong where it raises, times out, or returns what JSON cannot hold.
-    """
-    invocation = perform_handler(handler, records, timeout=timeout)
-    if invocation.timed_out:
-        raise Wrong(f"the handler did not return within {timeout:g} seconds; is there a loop that never ends?")
-    if invocation.error:
-        raise Wrong(f"the handler raised {_in_words(invocation)}")
-    return invocation.result
+
+def call_handler(handler: Callable, records: Iterable[dict], *, timeout: float = TIMEOUT) -> object:
+    """What a Lambda handler returns for an event of these records, after its trip through JSON."""
+    context = LambdaContext("a-request", deadline=time.monotonic() + timeout)
+    result = call(handler, json.loads(json.dumps({"Records": list(records)})), context, timeout=timeout)
+    try:
+        return json.loads(json.dumps(result))
+    except (TypeError, ValueError):
+        raise Wrong("returned", f"the handler returned {shown(result)}, which is not JSON") from None
 
 
 def perform_handler(handler: Callable, records: Iterable[dict], *, timeout: float = TIMEOUT) -> Invocation:
-    """Like `call_handler`, with all that is known about the call; raises Wrong only for what is no handler."""
-    if not callable(handler):
-        raise Wrong(f"a handler is a function, and this is {kind(handler)}")
-    _require_signature(handler, getattr(handler, "__name__", "handler"), ({}, None), {})
     return Invocation.of(handler, {"Records": list(records)}, timeout)
 
 
@@ -109,55 +120,24 @@ def record(message_id: str, body: object, **attributes: str) -> dict:
         "attributes": {"ApproximateReceiveCount": "1", **attributes},
         "messageAttributes": {},
         "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:image-processing-sync",
-        "awsRegion": "us-east-1",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{QUEUE_NAME}",
+        "awsRegion": REGION,
     }
 
 
 def failures(response: object) -> set[str]:
     """The ids in a handler's `batchItemFailures`, as Lambda reads them. Raises Wrong where Lambda could not."""
-    if response is None:
-        return set()
-    if not isinstance(response, dict):
-        raise Wrong(f"the handler returned {kind(response)}; Lambda reads a dictionary with batchItemFailures")
-    items = response.get("batchItemFailures")
-    if items is None:
-        return set()
-    if not isinstance(items, list):
-        raise Wrong(f"batchItemFailures is {kind(items)}; it must be a list")
-    for item in items:
-        if not isinstance(item, dict):
-            raise Wrong(
-                f"batchItemFailures holds {kind(item)}; each entry must be a dictionary "
-                '{"itemIdentifier": <messageId>}, and for anything else Lambda counts the whole batch as failed'
-            )
-        if set(item) != {"itemIdentifier"}:
-            raise Wrong(
-                f"an entry of batchItemFailures has the key {', '.join(map(repr, item)) or '(none)'}; Lambda reads "
-                "only 'itemIdentifier', and for any other key it counts the whole batch as failed"
-            )
-        if not isinstance(item["itemIdentifier"], str) or not item["itemIdentifier"]:
-            raise Wrong("an itemIdentifier is not the messageId of a record; Lambda counts the whole batch as failed")
-    return {item["itemIdentifier"] for item in items}
-
-
-def _require_signature(function: Callable, name: str, args: tuple, kwargs: dict) -> None:
     try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return  # a builtin that does not tell
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        name = "the lambda" if name == "<lambda>" else name
-        given = f"{len(args) + len(kwargs)} argument{'s' * (len(args) + len(kwargs) != 1)}"
-        raise Wrong(f"{name}{signature} cannot be called as it will be: {error}; it is given {given}") from None
-
-
-def _in_words(invocation: Invocation) -> str:
-    if invocation.exception is not None:
-        return str(Raised(invocation.exception))
-    return f"{invocation.error['errorType']}: {invocation.error['errorMessage']}"
+        items = (response or {}).get("batchItemFailures") or []
+        if all(isinstance(item["itemIdentifier"], str) and item["itemIdentifier"] for item in items):
+            return {item["itemIdentifier"] for item in items}
+    except (AttributeError, KeyError, TypeError):
+        pass
+    raise Wrong(
+        "report",
+        f"the handler returned {shown(response)}, which Lambda cannot read. For such a report it counts the whole "
+        'batch as failed. An entry of batchItemFailures is {"itemIdentifier": <the messageId of a record>}',
+    )
 
 
 def kind(value: object) -> str:
@@ -166,3 +146,14 @@ def kind(value: object) -> str:
         return "None"
     article = "an" if type(value).__name__[0].lower() in "aeio" else "a"
     return f"{article} {type(value).__name__}"
+
+
+def shown(value: object) -> str:
+    """The value as code, its middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONG else f"{text[: LONG // 2]} ... {text[-LONG // 4 :]}"
+
+
+def _name(function: Callable) -> str:
+    name = getattr(function, "__name__", type(function).__name__)
+    return "your function" if name == "<lambda>" else name

@@ -161,7 +161,7 @@ def q3(lab, deliver):
                 raise Wrong(f"{what}, and it returned {_shown(result)}; return a text that says why")
             if KEY in result:
                 raise Wrong(f"{what}, and the text that it returned holds the app's key; leave the key out")
-    if KEY in said.getvalue():
+    if KEY in str(said):
         raise Wrong("the app's key is in what it logs or prints: on AWS that is CloudWatch, which many people read")
 
 

@@ -435,7 +435,7 @@ def _attempt_run(run, outcomes: list, stop: _Stop | None = None) -> tuple[object
     if isinstance(result, Raised) and isinstance(result.error, _PollsOn):
         raise Wrong("stop was set, and it polls on; look at stop.is_set() each time before you poll")
     if _AWAY in outcomes and len(outcomes) - len(coming) > 1:
-        warnings.require(_AWAY, otherwise=said.getvalue())
+        warnings.require(_AWAY, otherwise=str(said))
     return result, len(outcomes) - len(coming), stop.pauses
 
 

@@ -231,7 +231,7 @@ def q4(lab, look):
     visible, in_flight = counts(sqs, url)
     if visible + in_flight < len(expected):
         raise Wrong("some dead letters are gone: whoever looks must delete nothing, for they are the only evidence")
-    if KEY in f"{found}{said.getvalue()}":
+    if KEY in f"{found}{str(said)}":
         raise Wrong("a receiver's key is in what it returned or printed; return the data of a body, nothing else of it")
     if not found.keys() <= expected.keys():
         raise Wrong("some ids are not those of the dead letters; use each message's MessageId, and send nothing again")

@@ -286,7 +286,7 @@ def q5(lab, post_safely):
             if path not in server.paths():  # else it has mended the key
                 _require_reason(result, what)
         _require_patience(post_safely, server)
-    if KEY in said.getvalue():
+    if KEY in str(said):
         raise Wrong("the key is in what it logs or prints; leave it out, also where an exception quotes it")
 
 

@@ -1,13 +1,12 @@
 """An exercise: the lab that a chapter's questions need, and the questions, with the progress kept."""
 
 import importlib
-from functools import partial
 from pathlib import Path
 
 from workshop.lab.lab import Lab
 
 from . import notebook
-from .progress_file import Progress
+from .progress_file import Done, Progress
 from .question import Question
 
 
@@ -22,30 +21,31 @@ class Exercise:
         module = importlib.import_module(f".chapter_{chapter[:2]}", __package__)
         self.chapter = chapter
         self.progress = Progress()
+        self.closed = False
         self._keeps_progress = Path.cwd().resolve() != notebook.SOLUTIONS
         self._told = False
         self.lab = Lab(**getattr(module, "LAB", {}), quiet=quiet)
         self.questions = [value for value in vars(module).values() if isinstance(value, Question)]
-        for number, question in enumerate(self.questions, start=1):
-            question.number, question.chapter, question.lab, question.hints_shown = number, chapter, self.lab, 0
-            question.record = partial(self._record, question.name)
+        for question in self.questions:
+            question.exercise, question.hints_shown = self, 0
 
     def close(self) -> None:
         """Say how far the learner is, and close the lab. Safe to call again."""
         if self._keeps_progress:
             print(self.summary())
+        self.closed = True
         self.lab.close()
 
     def summary(self) -> str:
         done = self.progress.of(self.chapter)
-        states = {
-            question.name: done[question.name].state if question.name in done else "" for question in self.questions
-        }
-        right = sum(state == "right" for state in states.values())
-        left = ", ".join(name for name, state in states.items() if state != "right")
-        return f"Your progress: {right} of {len(states)} right" + (f"; still open: {left}." if left else ". Well done.")
+        names = [question.name for question in self.questions]
+        left = [name for name in names if done.get(name, Done()).state != "right"]
+        right = len(self.questions) - len(left)
+        still = f"; still open: {', '.join(left)}." if left else ". Well done."
+        return f"Your progress: {right} of {len(self.questions)} right{still}"
 
-    def _record(self, name: str, event: str) -> None:
+    def record(self, name: str, event: str) -> None:
+        """Keep what became of question `name`; where that is not possible, say so once."""
         if not self._keeps_progress:
             return
         try:

@@ -2,7 +2,8 @@
 
 with everything_said() as said:
     call(function)
-said.getvalue()     # what it logged and printed
+str(said)           # what it logged and printed
+said.records        # the log records: .levelno, .getMessage(), .exc_info
 """
 
 import contextlib
@@ -11,19 +12,30 @@ import logging
 from collections.abc import Iterator
 
 
+class Said(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+        self.printed = io.StringIO()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def __str__(self) -> str:
+        return "\n".join([*map(self.format, self.records), self.printed.getvalue()])
+
+
 @contextlib.contextmanager
-def everything_said() -> Iterator[io.StringIO]:
+def everything_said() -> Iterator[Said]:
     """All that is logged (INFO and above) or printed meanwhile. What was printed is shown at the end."""
-    said, printed = io.StringIO(), io.StringIO()
-    root, capture = logging.getLogger(), logging.StreamHandler(said)
+    said, root = Said(), logging.getLogger()
     level = root.level
-    root.addHandler(capture)
+    root.addHandler(said)
     root.setLevel(logging.INFO)
     try:
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(said.printed):
             yield said
-            said.write(printed.getvalue())
     finally:
-        root.removeHandler(capture)
+        root.removeHandler(said)
         root.setLevel(level)
-        print(printed.getvalue(), end="")
+        print(said.printed.getvalue(), end="")

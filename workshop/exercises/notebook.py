@@ -10,6 +10,7 @@ and a raw cell with the tag `starting-point` right before it may hold what the l
 Without one, the region becomes `...` and a comment. The exercise is the same notebook with this done.
 """
 
+import hashlib
 import json
 import re
 from copy import deepcopy
@@ -30,9 +31,14 @@ def chapters() -> list[str]:
     return sorted(path.stem for path in SOLUTIONS.glob("[0-9][0-9]_*.ipynb"))
 
 
+def named(number: str) -> str | None:
+    """The exercise of a chapter that somebody typed: 3, 03 or its whole name."""
+    return next((name for name in chapters() if number == name or number.zfill(2) == name[:2]), None)
+
+
 @cache
 def read(chapter: str) -> dict:
-    return json.loads((SOLUTIONS / f"{chapter}.ipynb").read_text(encoding="utf-8"))
+    return _load(SOLUTIONS / f"{chapter}.ipynb")
 
 
 def questions(chapter: str) -> list[str]:
@@ -72,6 +78,7 @@ def exercise(chapter: str) -> dict:
             start = None
         cells.append(cell)
     made["cells"] = cells
+    made["metadata"]["workshop"] = {"made": _fingerprint(made)}
     return made
 
 
@@ -82,11 +89,26 @@ def path_of_exercise(chapter: str) -> Path:
 def is_fresh(chapter: str) -> bool:
     """Does the exercise notebook have the cells that its solution makes, whatever their outputs?"""
     path = path_of_exercise(chapter)
-    return path.exists() and _cells(json.loads(path.read_text(encoding="utf-8"))) == _cells(exercise(chapter))
+    return path.exists() and _fingerprint(_load(path)) == _fingerprint(exercise(chapter))
 
 
-def _cells(notebook: dict) -> list[tuple]:
-    return [(cell["cell_type"], _source(cell), cell.get("metadata", {})) for cell in notebook["cells"]]
+def is_changed(chapter: str) -> bool:
+    """Has somebody changed the exercise notebook since it was made? It keeps the fingerprint that it had then."""
+    path = path_of_exercise(chapter)
+    if not path.exists():
+        return False
+    there = _load(path)
+    return there["metadata"].get("workshop", {}).get("made") != _fingerprint(there)
+
+
+def _load(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _fingerprint(notebook: dict) -> str:
+    """Of the cells, whatever their outputs."""
+    cells = [(cell["cell_type"], _source(cell), _tags(cell)) for cell in notebook["cells"]]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
 
 def _source(cell: dict) -> str:

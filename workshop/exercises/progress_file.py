@@ -44,8 +44,8 @@ class Progress:
         return self._read().get(chapter, {})
 
     def record(self, chapter: str, name: str, event: str) -> None:
-        """Note an event: "right", "wrong", "hint" or "solution". "not attempted" leaves no trace."""
-        if event == "not attempted":
+        """Note an event: "right", "wrong", "hint" or "solution". What was not attempted leaves no trace."""
+        if event not in ("right", "wrong", "hint", "solution"):
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with lock(self.file.with_suffix(".lock")):  # two notebooks may be open

@@ -5,6 +5,7 @@ url = fresh(sqs, "dead-letters", VisibilityTimeout="30")
 sent = fill(sqs, url, ["a body", "another"])    # {message id: body}
 counts(sqs, url)                                # (visible, in flight)
 take_all(sqs, url)                              # the visible messages, out of the queue
+asked = noted(sqs, "ReceiveMessage")            # the parameters of each call from now on, as the learner wrote them
 """
 
 from collections.abc import Iterator
@@ -27,6 +28,12 @@ def client():
 def _wait_less(params: dict, **about) -> dict:
     wait = params.get("WaitTimeSeconds")
     return params | {"WaitTimeSeconds": WAIT} if isinstance(wait, int) and WAIT < wait <= LONGEST_WAIT else params
+
+
+def noted(sqs, operation: str) -> list[dict]:
+    asked: list[dict] = []
+    sqs.meta.events.register_first(f"provide-client-params.sqs.{operation}", lambda params, **_: asked.append(params))
+    return asked
 
 
 def delete(sqs, *names: str) -> None:

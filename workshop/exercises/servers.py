@@ -5,6 +5,7 @@ with RecordingServer() as server:
     server.url("/200/later")    # answers 200 after a moment
     server.url("/500/echo")     # answers 500 with the headers of the request in the body, as a debug page does
     server.url("/never")        # answers when the server closes
+    server.url("/200/dripping") # answers 200, with a byte of the body every tenth of a second, until it closes
     server.requests             # what came: .method, .path, .headers, .body
 """
 
@@ -14,6 +15,8 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MOMENT = 0.2  # seconds
+DRIP = 0.1  # seconds
+ENDLESS = 1_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,13 @@ class RecordingServer:
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", "0" if status == 204 else str(len(content)))
+                length = ENDLESS if how == "dripping" else 0 if status == 204 else len(content)
+                self.send_header("Content-Length", str(length))
                 self.end_headers()
-                if status != 204:
+                if length == len(content):
                     self.wfile.write(content)
+                while length == ENDLESS and not recorder._closing.wait(DRIP):
+                    self.wfile.write(b" ")
 
             do_GET = do_POST = do_PUT = do_DELETE = answer
 
