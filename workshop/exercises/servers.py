@@ -28,9 +28,9 @@ class Request:
 
 
 class RecordingServer:
-    """Listens on a free port of 127.0.0.1 between `with` and its end."""
+    """Listens on a free port of 127.0.0.1 between `with` and its end. `content` is the body of its answers."""
 
-    def __init__(self):
+    def __init__(self, content: bytes = b"{}"):
         self.requests: list[Request] = []
         self._arrived = threading.Condition()
         self._closing = threading.Event()
@@ -56,16 +56,16 @@ class RecordingServer:
                     recorder._closing.wait()
                 elif how == "later":
                     recorder._closing.wait(MOMENT)
-                content = bytes(self.headers) if how == "echo" else b"{}"
+                answer = bytes(self.headers) if how == "echo" else content
                 status = int(what) if what.isdecimal() else 200
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", "/elsewhere")
-                length = ENDLESS if how == "dripping" else 0 if status == 204 else len(content)
+                length = ENDLESS if how == "dripping" else 0 if status == 204 else len(answer)
                 self.send_header("Content-Length", str(length))
                 self.end_headers()
-                if length == len(content):
-                    self.wfile.write(content)
+                if length == len(answer):
+                    self.wfile.write(answer)
                 while length == ENDLESS and not recorder._closing.wait(DRIP):
                     self.wfile.write(b" ")
 
