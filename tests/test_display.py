@@ -1,12 +1,15 @@
 """What a chapter shows: in JupyterLab, on GitHub, in a terminal, and read aloud."""
 
+import io
 import re
 import xml.etree.ElementTree as ElementTree  # noqa: S405  (our own pictures)
 
 import pytest
+from PIL import Image as Pillow
 
 from workshop import display
-from workshop.display import PARTS, Table, pipeline, queues, source, timeline
+from workshop.display import PARTS, Table, compare, pipeline, queues, source, time_axis, timeline
+from workshop.figures import SCALE
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -71,7 +74,41 @@ def test_it_is_read_aloud_as_it_is_printed():
     picture = pipeline("lambda")
     assert drawn(picture).get("role") == "img"
     assert drawn(picture).get("aria-label") == repr(picture)
-    assert picture._repr_mimebundle_() == {"image/svg+xml": picture.svg, "text/plain": repr(picture)}
+    data, metadata = picture._repr_mimebundle_()
+    assert (data["image/svg+xml"], data["text/plain"]) == (picture.svg, repr(picture))
+    assert metadata["image/png"]["alt"] == repr(picture)
+
+
+def test_where_no_svg_is_shown_there_is_a_png_that_shows_the_same():
+    picture = pipeline("queue")
+    shown = Pillow.open(io.BytesIO(picture.png)).convert("RGB")
+    assert shown.size == (picture.width * SCALE, picture.height * SCALE)
+    colours = [
+        shown.getpixel((int(SCALE * (float(box.get("x")) + 12)), SCALE * (display.BOX_TOP + 8)))
+        for _, box in boxes(picture)
+    ]
+    assert [colour == (11, 92, 173) for colour in colours] == [part == "queue" for part in PARTS]
+
+
+def test_a_time_axis_has_a_bar_for_each_span_as_long_as_it_took():
+    axis = time_axis([("message", [(0, 1, "waiting"), (1, 4, "in flight")]), ("function", [(1, 3, "working")])])
+    bars = [rect for rect in drawn(axis).iter(SVG + "rect") if rect.get("height") == "26"]
+    waiting, in_flight, working = (float(bar.get("width")) for bar in bars)
+    assert in_flight == pytest.approx(3 * waiting, rel=0.01)
+    assert working == pytest.approx(2 * waiting, rel=0.01)
+    assert "in flight from 1.0 to 4.0 s" in repr(axis)
+
+
+# A guess
+
+
+@pytest.mark.parametrize(
+    ("guess", "said"),
+    [(None, "no guess"), (2, "So it was"), ("2 ", "So it was"), (3, "You guessed: 3. What happened: 2")],
+)
+def test_a_guess_is_set_beside_what_happened_and_none_is_none(guess, said, capsys):
+    compare(guess, 2)
+    assert said in capsys.readouterr().out
 
 
 def luminance(colour):

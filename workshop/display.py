@@ -2,11 +2,13 @@
 
     pipeline("queue")                      the picture, with this chapter's part marked
     queues(sqs, queue_url, dlq_url)        a table: waiting, in flight, delayed
+    compare(guess, 2)                      what was guessed, beside what happened
     timeline([(0.0, "Django", "saved"), (0.004, "SQS", "received the message")])
+    time_axis([("a message", [(0, 1.2, "waiting"), (1.2, 3.2, "in flight")])])
     source(SqSManager.send)                the code as it stands in its file
     frame("http://127.0.0.1:8000/live/")   a page inside the notebook
 
-Each result shows itself in JupyterLab and on GitHub, and has a plain text form for a terminal.
+Each result but `compare`'s shows itself in JupyterLab and on GitHub, and has a plain text form for a terminal.
 """
 
 import inspect
@@ -15,6 +17,10 @@ from html import escape
 from textwrap import dedent
 
 from IPython.display import Code, IFrame
+
+from .figures import INK, Figure, time_axis
+
+__all__ = ["Table", "compare", "frame", "pipeline", "queues", "source", "time_axis", "timeline"]
 
 PARTS = {  # name -> title, subtitle
     "sender": ("Django", "saves and sends"),
@@ -27,20 +33,6 @@ DEAD_LETTERS = "dead letters"
 MARGIN, GAP = 16, 26  # pixels, as all sizes here
 BOX_WIDTH, BOX_HEIGHT, BOX_TOP = 136, 58, 24
 WIDTH = 2 * MARGIN + len(PARTS) * BOX_WIDTH + (len(PARTS) - 1) * GAP  # fits beside JupyterLab's file browser
-
-
-class Picture:
-    """An SVG image with a text that says the same."""
-
-    def __init__(self, svg: str, text: str):
-        self.svg = svg
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg, "text/plain": self.text}
 
 
 class Table:
@@ -69,7 +61,7 @@ class Table:
         return {"text/html": html, "text/plain": repr(self)}
 
 
-def pipeline(*marked: str) -> Picture:
+def pipeline(*marked: str) -> Figure:
     """The pipeline from left to right, with the parts named in `marked` drawn strong.
 
     Parts: sender, queue, lambda, tunnel, receiver, and "dead letters" (the queue below the queue).
@@ -77,44 +69,36 @@ def pipeline(*marked: str) -> Picture:
     """
     if unknown := set(marked) - {*PARTS, DEAD_LETTERS}:
         raise ValueError(f"no part of the pipeline is called {', '.join(sorted(unknown))}")
-    height = 190 if DEAD_LETTERS in marked else 106
     words = [f"[{title}]" if part in marked else title for part, (title, _) in PARTS.items()]
     text = " --> ".join(words) + ("   SQS --> [dead-letter queue]" if DEAD_LETTERS in marked else "")
-    xs = {part: MARGIN + position * (BOX_WIDTH + GAP) for position, part in enumerate(PARTS)}
-    shapes = [_box(title, subtitle, xs[part], BOX_TOP, part in marked) for part, (title, subtitle) in PARTS.items()]
+    figure = Figure(WIDTH, 190 if DEAD_LETTERS in marked else 106, text)
     middle = BOX_TOP + BOX_HEIGHT / 2
-    shapes += [_arrow(x - GAP + 2, middle, x - 2, middle) for x in list(xs.values())[1:]]
-    if DEAD_LETTERS in marked:
-        shapes.append(_box("Dead letters", "after too many tries", xs["queue"], 114, True))
-        shapes.append(_arrow(xs["queue"] + BOX_WIDTH / 2, 84, xs["queue"] + BOX_WIDTH / 2, 112))
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'role="img" aria-label="{escape(text, quote=True)}" font-family="system-ui, sans-serif">'
-        '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
-        '<path d="M0,0 L8,4 L0,8 z" fill="#57606a"/></marker></defs>'
-        f'<rect width="{WIDTH}" height="{height}" rx="10" fill="#f6f8fa"/>{"".join(shapes)}</svg>'
-    )
-    return Picture(svg, text)
+    for position, (part, words) in enumerate(PARTS.items()):
+        x = MARGIN + position * (BOX_WIDTH + GAP)
+        _part(figure, *words, x, BOX_TOP, part in marked)
+        if position:
+            figure.arrow(x - GAP + 2, middle, x - 2, middle)
+        if part == "queue" and DEAD_LETTERS in marked:
+            _part(figure, "Dead letters", "after too many tries", x, 114, True)
+            figure.arrow(x + BOX_WIDTH / 2, BOX_TOP + BOX_HEIGHT + 2, x + BOX_WIDTH / 2, 112)
+    return figure
 
 
-def _box(title: str, subtitle: str, x: float, y: float, marked: bool) -> str:
-    fill, stroke, colour, width = (
-        ("#0b5cad", "#06396d", "#ffffff", 2) if marked else ("#ffffff", "#8c959f", "#24292f", 1)
-    )
-    middle = x + BOX_WIDTH / 2
-    return (
-        f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="8" fill="{fill}" '
-        f'stroke="{stroke}" stroke-width="{width}"/>'
-        f'<text x="{middle}" y="{y + 26}" text-anchor="middle" font-size="14" font-weight="600" '
-        f'fill="{colour}">{escape(title)}</text>'
-        f'<text x="{middle}" y="{y + 45}" text-anchor="middle" font-size="12" '
-        f'fill="{colour}">{escape(subtitle)}</text>'
-    )
+def _part(figure: Figure, title: str, subtitle: str, x: float, y: float, marked: bool) -> None:
+    fill, stroke, colour = ("#0b5cad", "#06396d", "#ffffff") if marked else ("#ffffff", "#8c959f", INK)
+    figure.box(x, y, BOX_WIDTH, BOX_HEIGHT, fill=fill, stroke=stroke, line=2 if marked else 1)
+    figure.text(x + BOX_WIDTH / 2, y + 26, title, size=14, colour=colour, bold=True)
+    figure.text(x + BOX_WIDTH / 2, y + 45, subtitle, colour=colour)
 
 
-def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
-    line = f'x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"'
-    return f'<line {line} stroke="#57606a" stroke-width="2" marker-end="url(#tip)"/>'
+def compare(guess, happened) -> None:
+    """Say what a learner had guessed beside what happened. Whether the two agree is for the learner to say."""
+    if guess is None:
+        print(f"What happened: {happened}. (You made no guess.)")
+    elif str(guess).strip().casefold() == str(happened).casefold():
+        print(f"You guessed: {guess}. So it was.")
+    else:
+        print(f"You guessed: {guess}. What happened: {happened}.")
 
 
 def queues(sqs, *urls: str) -> Table:

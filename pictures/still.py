@@ -1,0 +1,104 @@
+"""Make pictures/chapter.webp and pictures/check.webp: a chapter, and a wrong answer that is checked, in JupyterLab.
+
+.venv/bin/python pictures/still.py     # needs Chromium or Chrome, and works in a copy of the checkout
+"""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image as Pillow
+
+FOLDER = Path(__file__).resolve().parent
+CHECKOUT = FOLDER.parent
+sys.path += [str(CHECKOUT), str(CHECKOUT / "tests")]
+
+from chromium import Chromium  # noqa: E402
+from copied_checkout import Copy  # noqa: E402
+
+WIDTH, HEIGHT = 900, 620  # pixels
+LONGEST = 240  # seconds that a notebook may take
+
+CHAPTER = "notebooks/06_connect_queue_and_lambda.ipynb"
+EXERCISE = "exercises/06_connect_queue_and_lambda.ipynb"
+ANSWER = """images = {
+    "BatchSize": 100,
+    "MaximumBatchingWindowInSeconds": 5,
+    "ScalingConfig": {"MaximumConcurrency": 2},
+}
+payments = {
+    "BatchSize": 10,
+    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+}"""  # `images` lacks the switch
+
+
+def copy_of_the_checkout(folder: Path) -> Copy:
+    copy = Copy(folder)
+    for name in ("notebooks", "exercises", "solutions", "workshop_django", "infra"):
+        shutil.copytree(CHECKOUT / name, folder / name)
+    shutil.copy(CHECKOUT / "lambda_function.py", folder)
+    copy.pretend_it_is_installed()
+    exercise = folder / EXERCISE
+    notebook = json.loads(exercise.read_text(encoding="utf-8"))
+    cell = next(cell for cell in notebook["cells"] if "q1" in cell["metadata"].get("tags", []))
+    cell["source"] = ANSWER
+    exercise.write_text(json.dumps(notebook), encoding="utf-8")
+    return copy
+
+
+def take(page, heading: str, path: Path, cells: int) -> None:
+    """Run the first `cells` cells of the notebook that is open, and photograph what is at the heading."""
+    page.send("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False)
+    page.wait_for("document.querySelectorAll('.jp-Notebook .jp-Cell').length > 5")
+    page.wait_for("document.querySelector('#jp-main-statusbar')?.textContent.includes('| Idle')")
+    page.run(
+        "document.querySelector('[data-command=\"application:toggle-left-area\"], li[data-id=filebrowser]').click()"
+    )
+    page.run("document.querySelector('.jp-Notebook .jp-Cell').scrollIntoView()")
+    page.run("document.querySelector('.jp-WindowedPanel-viewport, .jp-Notebook').focus()")
+    for _ in range(cells):
+        for kind in ("rawKeyDown", "keyUp"):
+            page.send(
+                "Input.dispatchKeyEvent", type=kind, modifiers=8, key="Enter", code="Enter", windowsVirtualKeyCode=13
+            )
+    waiting = "[...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"
+    deadline = time.monotonic() + LONGEST
+    time.sleep(1)
+    while page.run(waiting) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    page.run(f"[...document.querySelectorAll('h2')].find(h => h.textContent.includes({heading!r})).scrollIntoView()")
+    time.sleep(1)  # JupyterLab scrolls softly
+    png = base64.b64decode(page.send("Page.captureScreenshot")["data"])
+    Pillow.open(io.BytesIO(png)).convert("RGB").save(path, lossless=True, quality=100, method=6)
+    print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        copy = copy_of_the_checkout(Path(name) / "workshop")
+        lab = copy.start("lab", "--no-browser")
+        try:
+            address = next(line.strip() for line in lab.stdout if "token=" in line)
+            base, token = re.fullmatch(r"(http://[^/]+).*(token=\w+)", address).groups()
+            with Chromium(Path(name) / "profile") as chromium:
+                for file, heading, cells in ((CHAPTER, "The trap", 36), (EXERCISE, "Question 1", 5)):
+                    with chromium.open(f"{base}/lab/tree/{file}?{token}&reset") as page:
+                        still = "chapter" if file == CHAPTER else "check"
+                        take(page, heading, FOLDER / f"{still}.webp", cells)
+        finally:
+            lab.terminate()
+            try:
+                lab.wait(30)
+            except subprocess.TimeoutExpired:
+                lab.kill()
+
+
+if __name__ == "__main__":
+    main()
