@@ -8,7 +8,7 @@ The event source mapping must have ReportBatchItemFailures: a message that did n
 reported, comes back after the visibility timeout, and in the end goes to the dead-letter queue.
 SQS delivers at least once, so an app may see a message again, and knows it by its Idempotency-Key.
 
-Environment: ENDPOINT_ALLOWLIST  where it may post to: "api.example.com,*.ngrok-free.app,https://10.0.0.7:8443"
+Environment: ENDPOINT_ALLOWLIST  where it may post to: "api.example.com,*.ngrok-free.dev,https://10.0.0.7:8443"
              MAX_CONCURRENCY     deliveries at once, 50 unless set
              DELIVERY_TIMEOUT    seconds for each delivery, 10 unless set
 """

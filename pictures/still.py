@@ -53,11 +53,20 @@ def copy_of_the_checkout(folder: Path) -> Copy:
     return copy
 
 
+def wait_until(page, condition: str) -> None:
+    """A kernel and its cells may take longer than Page.wait_for waits."""
+    deadline = time.monotonic() + LONGEST
+    while not page.run(condition):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"After {LONGEST} s this is still not true: {condition}")
+        time.sleep(0.5)
+
+
 def take(page, heading: str, path: Path, cells: int) -> None:
     """Run the first `cells` cells of the notebook that is open, and photograph what is at the heading."""
     page.send("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False)
-    page.wait_for("document.querySelectorAll('.jp-Notebook .jp-Cell').length > 5")
-    page.wait_for("document.querySelector('#jp-main-statusbar')?.textContent.includes('| Idle')")
+    wait_until(page, "document.querySelectorAll('.jp-Notebook .jp-Cell').length > 5")
+    wait_until(page, "!!document.querySelector('#jp-main-statusbar')?.textContent.includes('| Idle')")
     page.run(
         "document.querySelector('[data-command=\"application:toggle-left-area\"], li[data-id=filebrowser]').click()"
     )
@@ -68,11 +77,10 @@ def take(page, heading: str, path: Path, cells: int) -> None:
             page.send(
                 "Input.dispatchKeyEvent", type=kind, modifiers=8, key="Enter", code="Enter", windowsVirtualKeyCode=13
             )
-    waiting = "[...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"
-    deadline = time.monotonic() + LONGEST
-    time.sleep(1)
-    while page.run(waiting) and time.monotonic() < deadline:
-        time.sleep(0.5)
+    wait_until(page, "[...document.querySelectorAll('.jp-InputPrompt')].some(prompt => /\\d/.test(prompt.textContent))")
+    wait_until(
+        page, "![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"
+    )
     page.run(f"[...document.querySelectorAll('h2')].find(h => h.textContent.includes({heading!r})).scrollIntoView()")
     time.sleep(1)  # JupyterLab scrolls softly
     png = base64.b64decode(page.send("Page.captureScreenshot")["data"])

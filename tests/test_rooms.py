@@ -19,6 +19,7 @@ KIT = [
     "lab",
     "jupyter",
     "setup",
+    "figures",
     "display",
     "exercises",
     "demo",

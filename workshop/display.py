@@ -78,9 +78,10 @@ def pipeline(*marked: str) -> Figure:
         _part(figure, *words, x, BOX_TOP, part in marked)
         if position:
             figure.arrow(x - GAP + 2, middle, x - 2, middle)
-        if part == "queue" and DEAD_LETTERS in marked:
-            _part(figure, "Dead letters", "after too many tries", x, 114, True)
-            figure.arrow(x + BOX_WIDTH / 2, BOX_TOP + BOX_HEIGHT + 2, x + BOX_WIDTH / 2, 112)
+    if DEAD_LETTERS in marked:
+        x = MARGIN + list(PARTS).index("queue") * (BOX_WIDTH + GAP)
+        _part(figure, "Dead letters", "after too many tries", x, 114, True)
+        figure.arrow(x + BOX_WIDTH / 2, BOX_TOP + BOX_HEIGHT + 2, x + BOX_WIDTH / 2, 112)
     return figure
 
 

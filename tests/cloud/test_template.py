@@ -40,7 +40,7 @@ def account(local_aws_server):
 def deployed(account, made):
     """The stack, deployed to the local AWS."""
     silent = {"say": lambda text: None, "poll_interval": 0.05}
-    yield deploy(account, made, endpoint_allowlist="*.ngrok-free.app", **silent)
+    yield deploy(account, made, endpoint_allowlist="*.ngrok-free.dev", **silent)
     destroy(account, **silent)
 
 
@@ -88,8 +88,8 @@ def test_the_allowlist_the_bucket_and_the_key_must_be_given(template):
 @pytest.mark.parametrize(
     ("value", "allowed"),
     [
-        ("*.ngrok-free.app", True),
-        ("*.ngrok-free.app, django.example.com", True),
+        ("*.ngrok-free.dev", True),
+        ("*.ngrok-free.dev, django.example.com", True),
         ("127.0.0.1,localhost", True),
         ("", False),
         ("https://django.example.com:8443", True),
@@ -202,7 +202,7 @@ def test_the_function_is_configured_as_the_guide_names_it(deployed, account, mad
     assert function["Handler"] == "lambda_function.lambda_handler"
     assert function["Timeout"] == 30
     assert function["CodeSize"] == made.size
-    assert function["Environment"]["Variables"] == {"ENDPOINT_ALLOWLIST": "*.ngrok-free.app"}
+    assert function["Environment"]["Variables"] == {"ENDPOINT_ALLOWLIST": "*.ngrok-free.dev"}
 
 
 def test_the_mapping_reports_batch_item_failures_with_a_maximum_concurrency(deployed, account):

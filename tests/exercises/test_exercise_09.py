@@ -405,13 +405,13 @@ def test_q4_takes_any_way_to_allow_the_hosts_of_the_list_alone(outcome, answer):
     ("answer", "because"),
     [
         (searches_the_text, "https://DJANGO.Example.com/sync is refused: the same host in other letters"),
-        (begins_with, "https://abc123.ngrok-free.app/sync?image=1 is refused: *.ngrok-free.app stands for every"),
+        (begins_with, "https://abc123.ngrok-free.dev/sync?image=1 is refused: *.ngrok-free.dev stands for every"),
         (
             matches_the_whole_text,
-            "https://evil.example#.ngrok-free.app is allowed: it leads to evil.example: the fragment",
+            "https://evil.example#.ngrok-free.dev is allowed: it leads to evil.example: the fragment",
         ),
         (forbids_addresses, "https://evil.example/ is allowed: that host is not on the list"),
-        (allows(match=ends_with), "https://evil-ngrok-free.app/ is allowed: anybody can own that name"),
+        (allows(match=ends_with), "https://evil-ngrok-free.dev/ is allowed: anybody can own that name"),
         (
             allows(match=lambda host, pattern: pattern.strip("*.") in host),
             "django.example.com.evil.example/ is allowed",
@@ -419,9 +419,9 @@ def test_q4_takes_any_way_to_allow_the_hosts_of_the_list_alone(outcome, answer):
         (allows(match=has_a_regular_expression), "https://django-example.com/ is allowed: in a regular expression a"),
         (
             allows(match=lambda host, pattern: fnmatchcase(host, pattern) or host == pattern.lstrip("*.")),
-            "https://ngrok-free.app/ is allowed: the star stands for a subdomain",
+            "https://ngrok-free.dev/ is allowed: the star stands for a subdomain",
         ),
-        (allows(match=lambda host, pattern: host == pattern), "*.ngrok-free.app stands for every subdomain"),
+        (allows(match=lambda host, pattern: host == pattern), "*.ngrok-free.dev stands for every subdomain"),
         (allows(schemes=("https", "http")), "http://django.example.com/sync is allowed: without TLS everybody"),
         (allows(users=True), "https://user:password@django.example.com/ is allowed"),
         (

@@ -96,7 +96,7 @@ def test_the_event_source_mapping_takes_it_in_place_of_a_function(zip_path, rece
 
 
 def test_hosts_that_are_not_on_the_allowlist_are_not_posted_to(zip_path, receiver):
-    with LambdaRuntime(zip_path, environment={"ENDPOINT_ALLOWLIST": "*.ngrok-free.app"}) as function:
+    with LambdaRuntime(zip_path, environment={"ENDPOINT_ALLOWLIST": "*.ngrok-free.dev"}) as function:
         result = function.invoke(sqs_event(message(receiver))).result
     assert result["batchItemFailures"] == [{"itemIdentifier": "m-0"}]
     assert receiver.requests == []

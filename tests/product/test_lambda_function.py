@@ -655,11 +655,11 @@ def test_a_setting_that_cannot_be_is_an_error_at_the_start(cold, monkeypatch, na
         cold.__spec__.loader.exec_module(cold)
 
 
-# What the allow-list "*.ngrok-free.app,api.example.com,*.Bücher.example" makes of an endpoint, without posting
+# What the allow-list "*.ngrok-free.dev,api.example.com,*.Bücher.example" makes of an endpoint, without posting
 ALLOWED = [
-    "https://a.ngrok-free.app/x",
-    "http://a.ngrok-free.app:8080/x",
-    "https://a.b.ngrok-free.app",
+    "https://a.ngrok-free.dev/x",
+    "http://a.ngrok-free.dev:8080/x",
+    "https://a.b.ngrok-free.dev",
     "HTTPS://A.NGROK-FREE.APP/x",
     "https://api.example.com",
     "https://API.example.COM:443",
@@ -667,18 +667,18 @@ ALLOWED = [
     "https://a.XN--BCHER-KVA.example/",
 ]
 NOT_ALLOWED = [
-    "https://ngrok-free.app/",
-    "https://evilngrok-free.app/",
-    "https://a.ngrok-free.app.evil.example/",
-    "https://evil.example/a.ngrok-free.app",
-    "https://evil.example?a.ngrok-free.app",
-    "https://evil.example#.ngrok-free.app",
-    "https://evil.example\\.ngrok-free.app",
-    "https://evil.example%2f.ngrok-free.app@evil.example/",
-    "https://a.ngrok-free.app@evil.example/",
-    "https://a.ngrok-free.app:443@evil.example/",
-    "https://a.ngrok-free.app\\@evil.example/",
-    "https://evil.example:a@a.ngrok-free.app/",
+    "https://ngrok-free.dev/",
+    "https://evilngrok-free.dev/",
+    "https://a.ngrok-free.dev.evil.example/",
+    "https://evil.example/a.ngrok-free.dev",
+    "https://evil.example?a.ngrok-free.dev",
+    "https://evil.example#.ngrok-free.dev",
+    "https://evil.example\\.ngrok-free.dev",
+    "https://evil.example%2f.ngrok-free.dev@evil.example/",
+    "https://a.ngrok-free.dev@evil.example/",
+    "https://a.ngrok-free.dev:443@evil.example/",
+    "https://a.ngrok-free.dev\\@evil.example/",
+    "https://evil.example:a@a.ngrok-free.dev/",
     "https://:@api.example.com/",
     "https://api.example.com.evil.example/",
     "https://api.example.comm/",
@@ -727,7 +727,7 @@ def posted(monkeypatch):
         answer.status = 200
 
     monkeypatch.setattr(lambda_function, "post", note)
-    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "*.ngrok-free.app,api.example.com,*.Bücher.example")
+    monkeypatch.setenv("ENDPOINT_ALLOWLIST", "*.ngrok-free.dev,api.example.com,*.Bücher.example")
     return hosts
 
 
@@ -735,7 +735,7 @@ def posted(monkeypatch):
 def test_an_endpoint_whose_host_matches_a_pattern_is_allowed(posted, endpoint):
     assert failed(run(record("m-1", message(endpoint)))) == []
     [host] = posted
-    assert host.lower().endswith((".ngrok-free.app", "api.example.com", ".xn--bcher-kva.example"))
+    assert host.lower().endswith((".ngrok-free.dev", "api.example.com", ".xn--bcher-kva.example"))
 
 
 @pytest.mark.parametrize("endpoint", NOT_ALLOWED, ids=lambda endpoint: repr(endpoint[:60]))

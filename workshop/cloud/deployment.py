@@ -1,7 +1,7 @@
 """The pipeline on AWS: `infra/template.yaml` as a stack, brought up, changed and taken down again.
 
     account = identify()
-    deployment = deploy(account, package("arm64"), endpoint_allowlist="*.ngrok-free.app")
+    deployment = deploy(account, package("arm64"), endpoint_allowlist="*.ngrok-free.dev")
     deployment.outputs["QueueUrl"]
     destroy(account)
 
@@ -114,13 +114,13 @@ def require_allowlist(endpoint_allowlist: str) -> None:
     if not endpoint_allowlist.strip():
         raise DeploymentError(
             "The function needs to know which hosts it may post to. Say --endpoint-allowlist "
-            "'*.ngrok-free.app', or write ENDPOINT_ALLOWLIST=... in .env."
+            "'*.ngrok-free.dev', or write ENDPOINT_ALLOWLIST=... in .env."
         )
     for pattern in map(str.strip, endpoint_allowlist.split(",")):
         if not HOST_PATTERN.fullmatch(pattern):
             raise DeploymentError(
                 f"{pattern!r} is not a host that the function could post to. Write host names or patterns such as "
-                "*.ngrok-free.app or https://api.example.com:8443, separated by commas, without a path."
+                "*.ngrok-free.dev or https://api.example.com:8443, separated by commas, without a path."
             )
 
 

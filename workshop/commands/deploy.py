@@ -18,7 +18,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--endpoint-allowlist",
         metavar="HOSTS",
-        help="hosts that the function may post to, such as '*.ngrok-free.app,django.example.com' "
+        help="hosts that the function may post to, such as '*.ngrok-free.dev,django.example.com' "
         "(default: ENDPOINT_ALLOWLIST; without --aws: this machine)",
     )
     parser.add_argument("--arch", choices=["arm64", "x86_64"], help="the function's processor (default: arm64)")

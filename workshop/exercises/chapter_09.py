@@ -142,7 +142,7 @@ def q3(lab, SafeFormatter):  # noqa: N803  (a class)
 GOOD_ENDPOINTS = [
     ("https://django.example.com/api/v1/image-processing-sync", "this is a host of the list"),
     ("https://django.example.com", "a host of the list, and no path"),
-    ("https://abc123.ngrok-free.app/sync?image=1", "*.ngrok-free.app stands for every subdomain"),
+    ("https://abc123.ngrok-free.dev/sync?image=1", "*.ngrok-free.dev stands for every subdomain"),
     ("https://DJANGO.Example.com/sync", "the same host in other letters: hosts know no upper case"),
     ("HTTPS://django.example.com/sync", "the same scheme in other letters"),
     ("https://django.example.com:443/sync", "443 is the port of https anyway"),
@@ -155,18 +155,18 @@ BAD_ENDPOINTS = [
     ("file:///etc/passwd", "the scheme is not https, and there is no host"),
     ("https://evil.example/django.example.com", "it leads to evil.example: the path is not the host"),
     ("https://evil.example/?to=https://django.example.com/", "it leads to evil.example: the query is not the host"),
-    ("https://evil.example#.ngrok-free.app", "it leads to evil.example: the fragment is not the host"),
+    ("https://evil.example#.ngrok-free.dev", "it leads to evil.example: the fragment is not the host"),
     (
         "https://django.example.com.evil.example/",
         "a subdomain of evil.example may have any name: compare the whole host",
     ),
     (
-        "https://abc.ngrok-free.app.evil.example/",
+        "https://abc.ngrok-free.dev.evil.example/",
         "a subdomain of evil.example may have any name: compare the whole host",
     ),
     ("https://django-example.com/", "in a regular expression a dot stands for any letter, if it is not escaped"),
-    ("https://evil-ngrok-free.app/", "anybody can own that name: the star stands for a part that ends with a dot"),
-    ("https://ngrok-free.app/", "the star stands for a subdomain, and this has none"),
+    ("https://evil-ngrok-free.dev/", "anybody can own that name: the star stands for a part that ends with a dot"),
+    ("https://ngrok-free.dev/", "the star stands for a subdomain, and this has none"),
     ("https://evildjango.example.com/", "a pattern without a star is the whole host"),
     ("https://django.example.com@evil.example/", "it leads to evil.example: before the @ stands a user name"),
     ("https://django.example.com:443@evil.example/", "it leads to evil.example: before the @ stand user and password"),
@@ -178,7 +178,7 @@ BAD_ENDPOINTS = [
     ("https://2130706433/", "127.0.0.1, written as one number"),
     ("https://[::1]/", "this machine, in IPv6"),
     (
-        "https://evil.example\\.ngrok-free.app/",
+        "https://evil.example\\.ngrok-free.dev/",
         "some libraries read a backslash as a slash, and go to evil.example. Parse with the library that connects "
         "(yarl.URL for aiohttp), or allow only letters, digits, dots and hyphens in a host",
     ),
@@ -206,11 +206,11 @@ NO_ENDPOINTS = [
 )
 def q4(lab, allowed):
     """allowed(endpoint, patterns): true for https, a host on the list, no user, no other port."""
-    patterns = ["django.example.com", "*.ngrok-free.app"]
+    patterns = ["django.example.com", "*.ngrok-free.dev"]
     for endpoint, what in GOOD_ENDPOINTS:
         if not _is_allowed(allowed, endpoint, patterns):
             raise Wrong(f"{endpoint} is refused: {what}")
-    if not _is_allowed(allowed, GOOD_ENDPOINTS[0][0], ["*.ngrok-free.app", "Django.Example.COM"]):
+    if not _is_allowed(allowed, GOOD_ENDPOINTS[0][0], ["*.ngrok-free.dev", "Django.Example.COM"]):
         raise Wrong("with the pattern Django.Example.COM, https://django.example.com is refused; letters of any case")
     for endpoint, what in BAD_ENDPOINTS:
         if _is_allowed(allowed, endpoint, patterns):
