@@ -24,7 +24,7 @@ from chromium import Chromium  # noqa: E402
 from copied_checkout import Copy  # noqa: E402
 
 WIDTH, HEIGHT = 900, 620  # pixels
-LONGEST = 240  # seconds that a notebook may take
+LONGEST = 120  # seconds that a notebook may take
 
 CHAPTER = "notebooks/06_connect_queue_and_lambda.ipynb"
 EXERCISE = "exercises/06_connect_queue_and_lambda.ipynb"
@@ -58,12 +58,14 @@ def wait_until(page, condition: str) -> None:
     deadline = time.monotonic() + LONGEST
     while not page.run(condition):
         if time.monotonic() > deadline:
+            Path("/tmp/learner/fail.png").write_bytes(base64.b64decode(page.send("Page.captureScreenshot")["data"]))
             raise SystemExit(f"After {LONGEST} s this is still not true: {condition}")
         time.sleep(0.5)
 
 
 def take(page, heading: str, path: Path, cells: int) -> None:
     """Run the first `cells` cells of the notebook that is open, and photograph what is at the heading."""
+    page.send("Page.bringToFront")  # JupyterLab starts no kernel for a page that nobody sees
     page.send("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False)
     wait_until(page, "document.querySelectorAll('.jp-Notebook .jp-Cell').length > 5")
     wait_until(page, "!!document.querySelector('#jp-main-statusbar')?.textContent.includes('| Idle')")
