@@ -87,9 +87,11 @@ def test_links_lead_to_files_that_are_there(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         text = "\n".join(cell_text(cell) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+    for target, place in re.findall(r"\]\(([^)#\s]+)(?:#([^)\s]+))?[^)]*\)", text):
         if "://" not in target and not target.startswith("mailto:"):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+            if place and target.endswith("glossary.md"):
+                assert f'id="{place}"' in (path.parent / target).read_text(encoding="utf-8"), f"no {place} in {target}"
 
 
 def cell_text(cell):
