@@ -114,9 +114,10 @@ class LambdaRuntime:
         if outcome.kind in ("timeout", "exit"):
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             log.append(f"{now} {request_id} {error['errorMessage']}")
+        billed_ms = math.ceil(duration_ms + (init_ms or 0))  # AWS bills a cold start since August 2025
         report = (
             f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\t"
-            f"Billed Duration: {math.ceil(duration_ms)} ms\tMemory Size: {self._memory_size} MB\t"
+            f"Billed Duration: {billed_ms} ms\tMemory Size: {self._memory_size} MB\t"
             f"Max Memory Used: {memory_mb} MB"
         )
         if init_ms is not None:
