@@ -18,6 +18,7 @@ DEFAULTS_FOLDER = FOLDER / "defaults"
 DEFAULTS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/apputils-extension:themes": {"adaptive-theme": True},  # light or dark as the system is
+    "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}},  # the glossary
     "@jupyterlab/extensionmanager-extension:plugin": {"enabled": False},  # it would ask PyPI for a list
     "@jupyterlab/filebrowser-extension:browser": {"showLastModifiedColumn": False},
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "defer"},  # printing and searching see all
