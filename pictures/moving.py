@@ -1,6 +1,6 @@
 """Make pictures/pipeline.webp, the moving picture in README: the live page while a message fails, and is repaired.
 
-.venv/bin/python pictures/moving.py     # needs Chromium or Chrome; the picture has 40 seconds
+.venv/bin/python pictures/moving.py     # needs Chromium or Chrome, and takes two minutes
 """
 
 import base64
