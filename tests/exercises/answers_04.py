@@ -39,33 +39,33 @@ def status_through_tunnel(port, path):
 
 q2 = {
     "right": [
-        ('["localhost", "127.0.0.1", ".ngrok-free.app"]', '(".ngrok-free.app", "127.0.0.1", "localhost")'),
+        ('["localhost", "127.0.0.1", ".ngrok-free.dev"]', '(".ngrok-free.dev", "127.0.0.1", "localhost")'),
         ('"localhost", "127', '".localhost", "[::1]", "127'),
     ],
     "wrong": {
         "everybody": ["as given", ("127.0.0.1", "*")],
         "not a name": [
-            (".ngrok-free.app", "*.ngrok-free.app"),
+            (".ngrok-free.dev", "*.ngrok-free.dev"),
             (".ngrok", "https://.ngrok"),
             ("localhost", "localhost:8000"),
         ],
-        "refused": [(".ngrok-free.app", "abc123.ngrok-free.app"), ('"127.0.0.1", ', ""), ('"localhost", ', "")],
-        "a stranger": [(".ngrok-free.app", '.ngrok-free.app", ".app')],
-        "no list": [('["localhost", "127.0.0.1", ".ngrok-free.app"]', '".ngrok-free.app"')],
+        "refused": [(".ngrok-free.dev", "abc123.ngrok-free.dev"), ('"127.0.0.1", ', ""), ('"localhost", ', "")],
+        "a stranger": [(".ngrok-free.dev", '.ngrok-free.dev", ".dev')],
+        "no list": [('["localhost", "127.0.0.1", ".ngrok-free.dev"]', '".ngrok-free.dev"')],
     },
 }
 
 q3 = {
     "right": [
-        ('["https://*.ngrok-free.app"]', '("https://*.ngrok-free.app",)'),
-        ('["https', '["https://abc123.ngrok-free.app", "https'),
+        ('["https://*.ngrok-free.dev"]', '("https://*.ngrok-free.dev",)'),
+        ('["https', '["https://abc123.ngrok-free.dev", "https'),
     ],
     "wrong": {
-        "refused": ["as given", ("*", "abc123"), ('["https://*.ngrok-free.app"]', "[]")],
-        "http": [('["https', '["http://*.ngrok-free.app", "https')],
+        "refused": ["as given", ("*", "abc123"), ('["https://*.ngrok-free.dev"]', "[]")],
+        "http": [('["https', '["http://*.ngrok-free.dev", "https')],
         "no origin": [("https://*.", "."), ("*.", ".")],
-        "a stranger": [("*.ngrok-free.app", '*.ngrok-free.app", "https://*.app')],
-        "no list": [('["https://*.ngrok-free.app"]', '"https://*.ngrok-free.app"')],
+        "a stranger": [("*.ngrok-free.dev", '*.ngrok-free.dev", "https://*.dev')],
+        "no list": [('["https://*.ngrok-free.dev"]', '"https://*.ngrok-free.dev"')],
     },
 }
 

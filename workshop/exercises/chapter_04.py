@@ -40,21 +40,21 @@ def q1(lab, status_through_tunnel):
     hints=[
         "The star lets everybody in. Which three do you want, and how is the one written whose first part changes?",
         "No scheme, no port, no star: a name that begins with a dot stands for all its subdomains.",
-        'Both local names, and ".ngrok-free.app".',
+        'Both local names, and ".ngrok-free.dev".',
     ],
     why="Nobody can have your Django believe that it is somewhere else.",
 )
 def q2(lab, ALLOWED_HOSTS):  # noqa: N803  (Django's own name)
-    """Both local names and every name under ngrok-free.app are let in, and no other."""
+    """Both local names and every name under ngrok-free.dev are let in, and no other."""
     hosts = _texts(ALLOWED_HOSTS)
     if "*" in hosts:
         raise Wrong("everybody", "'*' lets in everybody, whatever name they write into the header Host")
     if odd := [host for host in hosts if set("*/") & set(host) or host.endswith(":8000")]:
         raise Wrong("not a name", f"{odd[0]!r} is compared with a name as it is: no scheme, no port, no path, no star")
-    for host in ("localhost:8000", "127.0.0.1:8000", "abc123.ngrok-free.app", "def456.ngrok-free.app"):
+    for host in ("localhost:8000", "127.0.0.1:8000", "abc123.ngrok-free.dev", "def456.ngrok-free.dev"):
         if not _is_let_in(host, hosts):
             raise Wrong("refused", f"who comes to {host} is refused with 400")
-    for host in ("evil.example", "any-other.app", "ngrok-free.app.evil.example", "evil-ngrok-free.app", "ngrok.io"):
+    for host in ("evil.example", "any-other.dev", "ngrok-free.dev.evil.example", "evil-ngrok-free.dev", "ngrok.io"):
         if _is_let_in(host, hosts):
             raise Wrong("a stranger", f"a stranger's host is let in: {host}")
 
@@ -72,10 +72,10 @@ def q3(lab, CSRF_TRUSTED_ORIGINS):  # noqa: N803  (Django's own name)
     if odd := [origin for origin in origins if "://" not in origin or "://." in origin]:
         raise Wrong("no origin", f"{odd[0]!r} is no origin: that is a scheme and a host, with a star for any subdomain")
     for name in ("abc123", "def456"):
-        if not _form_is_accepted(f"https://{name}.ngrok-free.app", origins):
-            raise Wrong("refused", f"a form from https://{name}.ngrok-free.app is refused with 403")
-    plain = "http://abc123.ngrok-free.app"
-    for origin in (plain, "https://evil.example", "https://any-other.app", "https://evil-ngrok-free.app"):
+        if not _form_is_accepted(f"https://{name}.ngrok-free.dev", origins):
+            raise Wrong("refused", f"a form from https://{name}.ngrok-free.dev is refused with 403")
+    plain = "http://abc123.ngrok-free.dev"
+    for origin in (plain, "https://evil.example", "https://any-other.dev", "https://evil-ngrok-free.dev"):
         trusted = _form_is_accepted(origin, origins)
         if trusted and origin == plain:
             raise Wrong("http", "an origin with http is trusted, too: whoever is on the way can write such a page")
@@ -198,12 +198,12 @@ def _form_is_accepted(origin: str, origins: list[str]) -> bool:
     from django.test import Client, override_settings
 
     # Another host than the origin's, or http would be the page's own origin, for Django gets plain HTTP.
-    host = "page.ngrok-free.app"
+    host = "page.ngrok-free.dev"
     logger = logging.getLogger("django")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # a line for each refused form would only fill the notebook
     try:
-        with override_settings(ALLOWED_HOSTS=[".ngrok-free.app"], CSRF_TRUSTED_ORIGINS=origins):
+        with override_settings(ALLOWED_HOSTS=[".ngrok-free.dev"], CSRF_TRUSTED_ORIGINS=origins):
             browser = Client(enforce_csrf_checks=True, headers={"host": host, "origin": origin})
             token = browser.get("/").cookies["csrftoken"].value
             return browser.post("/", {"title": "A picture", "csrfmiddlewaretoken": token}).status_code != 403
