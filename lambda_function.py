@@ -15,7 +15,6 @@ Environment: ENDPOINT_ALLOWLIST  where it may post to: "api.example.com,*.ngrok-
 
 import asyncio
 import atexit
-import contextvars
 import errno
 import functools
 import ipaddress
@@ -48,7 +47,6 @@ HEADER = re.compile("[ -~]+")
 to_json = json.JSONEncoder(allow_nan=False).encode  # NaN and 1e999, which json.loads takes, are no JSON
 
 _warm = []  # (event loop, HTTP session): made on first use, a cold start, and taken up by later invocations
-_answer = contextvars.ContextVar("answer")  # the Answer of the delivery that is under way
 
 
 def lambda_handler(event, context):
@@ -171,7 +169,7 @@ async def sync_message(message, places, session):
         finally:
             places.release()
 
-    async with asyncio.TaskGroup() as tasks:
+    async with asyncio.TaskGroup() if len(message.apps) > 1 else nullcontext() as tasks:
         for position in range(1, len(message.apps)):
             await places.acquire()
             tasks.create_task(sync_one(position))
@@ -192,18 +190,14 @@ async def sync_app(session, app, data, idempotency_key, trace=None):
     if trace and HEADER.fullmatch(trace):
         headers["X-Amzn-Trace-Id"] = trace
     seconds = setting("DELIVERY_TIMEOUT", 10)
-    answer = Answer()
-    _answer.set(answer)
     error = None
     try:
         url = allowed_url(app["endpoint"])
         async with asyncio.timeout(seconds):
             try:
-                await post(session, url, data, headers, answer)
-            except aiohttp.ClientConnectionError:
-                if not answer.kept or answer.begins:
-                    raise  # the app may have begun its work: SQS will bring the message again, later
-                await post(session, url, data, headers, answer)  # it had closed the connection meanwhile
+                await post(session, url, data, headers, response)
+            except ConnectionWasClosed:
+                await post(session, url, data, headers, response)
     except EndpointRefused as refusal:
         error = str(refusal)
     except TimeoutError:
@@ -213,66 +207,71 @@ async def sync_app(session, app, data, idempotency_key, trace=None):
     except Exception as failed:  # one delivery never harms another; texts that quote an answer could hold a key
         error = type(failed).__name__
     except asyncio.CancelledError:
-        if answer.status is None:
+        if response["status"] is None:
             raise
-    if answer.status is None:
-        return response | {"error": error}
-    if 200 <= answer.status < 300:
-        return response | {"status": answer.status}
-    return response | {"status": answer.status, "error": f"HTTP {answer.status}"}
+    if response["status"] is None:
+        response["error"] = error
+    elif not 200 <= response["status"] < 300:
+        response["error"] = f"HTTP {response['status']}"
+    return response
 
 
-async def post(session, url, data, headers, answer):
+async def post(session, url, data, headers, response):
     """POST and note the status. A redirect is not followed: it could lead to a host that is not allowed."""
-    try:
-        async with session.post(url, data=data.encode(), headers=headers, allow_redirects=False) as response:
-            answer.status = response.status
-            if not response.closed:  # the rest of a body that is short, so that the connection can be kept
-                with suppress(aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
-                    async with asyncio.timeout(ANSWER_SECONDS):
-                        await response.content.readexactly(ANSWER_LIMIT)
-    except aiohttp.ClientResponseError:  # what follows the status cannot be understood
-        status = re.fullmatch(rb"HTTP/1\.\d (\d{3})", answer.begins)
-        if not status:
-            raise
-        answer.status = int(status[1])
+    async with session.post(url, data=data.encode(), headers=headers, allow_redirects=False) as answer:
+        response["status"] = answer.status
+        if not answer.closed:  # the rest of a body that is short, so that the connection can be kept
+            with suppress(aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await answer.content.readexactly(ANSWER_LIMIT)
 
 
-class Answer:
-    """What is known of a delivery's answer before all of it has come."""
+class ConnectionWasClosed(aiohttp.ClientConnectionError):
+    """A kept connection ended before any answer: most likely the app had closed it meanwhile."""
 
-    status = None
-    begins = b""  # its first bytes: "HTTP/1.1 200"
-    kept = False  # the connection had been used before, and the app may have closed it meanwhile
+
+class Answer(aiohttp.ClientResponse):
+    """aiohttp's, whose status counts, whatever follows it."""
+
+    async def start(self, connection):
+        protocol = connection.protocol
+        try:
+            return await super().start(connection)
+        except aiohttp.ClientConnectionError as error:
+            if protocol.requests > 1 and not protocol.begins:
+                raise ConnectionWasClosed from error
+            raise  # the app may have begun its work: SQS will bring the message again, later
+        except aiohttp.ClientResponseError:
+            status = re.fullmatch(rb"HTTP/1\.\d (\d{3})", protocol.begins)
+            if not status:
+                raise
+            self.status = int(status[1])
+            self.close()
+            return self
 
 
 class Protocol(ResponseHandler):
-    """aiohttp's, which also notes how an answer begins: the status counts, whatever follows it."""
+    """aiohttp's, which also counts the requests of its connection, and keeps the first bytes of an answer."""
 
-    answer = Answer()
+    requests = 0
+    begins = b""  # "HTTP/1.1 200"
+
+    def set_response_params(self, **params):
+        self.requests, self.begins = self.requests + 1, b""
+        super().set_response_params(**params)
 
     def data_received(self, data):
-        self.answer.begins += data[: 12 - len(self.answer.begins)]
+        self.begins += data[: 12 - len(self.begins)]
         super().data_received(data)
-
-
-class Connector(aiohttp.TCPConnector):
-    """aiohttp's, which also tells a delivery about its connection."""
-
-    async def connect(self, *arguments, **named):
-        connection = await super().connect(*arguments, **named)
-        answer = _answer.get()
-        answer.kept = "answer" in vars(connection.protocol)
-        connection.protocol.answer = answer
-        return connection
 
 
 async def new_session():
     """An HTTP session. Cookies of one app are never sent to another."""
-    connector = Connector(limit=0, socket_factory=allowed_socket)  # MAX_CONCURRENCY is the limit
+    connector = aiohttp.TCPConnector(limit=0, socket_factory=allowed_socket)  # MAX_CONCURRENCY is the limit
     connector._factory = functools.partial(Protocol, loop=asyncio.get_running_loop())
     return aiohttp.ClientSession(
         connector=connector,
+        response_class=Answer,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),  # DELIVERY_TIMEOUT is the limit
     )

@@ -722,9 +722,9 @@ def posted(monkeypatch):
     """Instead of being posted, a delivery's host is noted: these hosts are on the internet."""
     hosts = []
 
-    async def note(session, url, data, headers, answer):
+    async def note(session, url, data, headers, response):
         hosts.append(url.raw_host)
-        answer.status = 200
+        response["status"] = 200
 
     monkeypatch.setattr(lambda_function, "post", note)
     monkeypatch.setenv("ENDPOINT_ALLOWLIST", "*.ngrok-free.dev,api.example.com,*.Bücher.example")

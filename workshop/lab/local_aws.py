@@ -87,8 +87,10 @@ def serve(port_file: Path, port: int) -> None:
     from werkzeug.serving import make_server
 
     from .fifo_order import keep_order
+    from .moto_speed_up import speed_up
 
     keep_order()
+    speed_up()
     server = make_server(
         "127.0.0.1",
         port,
