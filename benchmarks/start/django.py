@@ -1,0 +1,8 @@
+"""Only the Django project, set up, with the addresses that it serves."""
+
+PROGRAM = """
+import os, django
+os.environ |= {"DJANGO_SETTINGS_MODULE": "workshop_django.config.settings", "DEBUG": "true"}
+django.setup()
+import workshop_django.config.urls
+"""

@@ -1,0 +1,3 @@
+"""Only what the local AWS imports."""
+
+PROGRAM = """import moto.server, moto.sqs.models"""

@@ -1,0 +1,3 @@
+"""Nothing: the limit."""
+
+PROGRAM = """pass"""
