@@ -27,19 +27,8 @@ WIDTH, HEIGHT = 900, 620  # pixels
 LONGEST = 240  # seconds that a notebook may take
 
 CHAPTER = "notebooks/06_connect_queue_and_lambda.ipynb"
-EXERCISE = "exercises/06_connect_queue_and_lambda.ipynb"
-ANSWER = (
-    "images = {",
-    """images = {
-    "BatchSize": 100,
-    "MaximumBatchingWindowInSeconds": 5,
-    "ScalingConfig": {"MaximumConcurrency": 2},
-}
-payments = {
-    "BatchSize": 10,
-    "FunctionResponseTypes": ["ReportBatchItemFailures"],
-}""",
-)  # what the learner finds, and a wrong answer: `images` lacks the switch
+EXERCISE = "exercises/04_expose_with_pyngrok.ipynb"
+WRONG = 'ALLOWED_HOSTS = ["localhost", "127.0.0.1", "*.ngrok-free.dev"]'  # a star stands for nothing here
 
 
 def copy_of_the_checkout(folder: Path) -> Copy:
@@ -48,10 +37,8 @@ def copy_of_the_checkout(folder: Path) -> Copy:
         shutil.copytree(CHECKOUT / name, folder / name)
     shutil.copy(CHECKOUT / "lambda_function.py", folder)
     copy.pretend_it_is_installed()
-    for file, begins, source in (
-        (CHAPTER, "guess = None  # how many of the three are in", "guess = 1"),
-        (EXERCISE, *ANSWER),
-    ):
+    guess = "guess = None  # how many of the three are in"
+    for file, begins, source in ((CHAPTER, guess, "guess = 1"), (EXERCISE, 'ALLOWED_HOSTS = ["*"]', WRONG)):
         notebook = json.loads((folder / file).read_text(encoding="utf-8"))
         cell = next(cell for cell in notebook["cells"] if "".join(cell["source"]).startswith(begins))
         cell["source"] = source
@@ -68,17 +55,13 @@ def wait_until(page, condition: str) -> None:
         time.sleep(0.5)
 
 
-def take(page, heading: str, path: Path, cells: int) -> None:
+def take(page, heading: str, path: Path, cells: int, kernels: int) -> None:
     """Run the first `cells` cells of the notebook that is open, and photograph what is at the heading."""
     page.send("Page.bringToFront")  # JupyterLab starts no kernel for a page that nobody sees
     page.send("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False)
     wait_until(page, "document.querySelectorAll('.jp-Notebook .jp-Cell').length > 5")
-    kernels = "fetch('/api/kernels').then(answer => answer.json())"
-    connected = "kernels.length && kernels.every(kernel => kernel.execution_state === 'idle' && kernel.connections)"
-    wait_until(page, f"{kernels}.then(kernels => !!({connected}))")
-    page.run(
-        "document.querySelector('[data-command=\"application:toggle-left-area\"], li[data-id=filebrowser]').click()"
-    )
+    idle = "all.filter(kernel => kernel.execution_state === 'idle' && kernel.connections).length"
+    wait_until(page, f"fetch('/api/kernels').then(answer => answer.json()).then(all => {idle} === {kernels})")
     page.run("document.querySelector('.jp-Notebook .jp-Cell').scrollIntoView()")
     page.run("document.querySelector('.jp-WindowedPanel-viewport, .jp-Notebook').focus()")
     for _ in range(cells):
@@ -105,10 +88,10 @@ def main() -> None:
             address = next(line.strip() for line in lab.stdout if "token=" in line)
             base, token = re.fullmatch(r"(http://[^/]+).*(token=\w+)", address).groups()
             with Chromium(Path(name) / "profile") as chromium:
-                for file, heading, cells in ((CHAPTER, "The other way", 45), (EXERCISE, "Question 1", 5)):
-                    with chromium.open(f"{base}/lab/tree/{file}?{token}&reset") as page:
-                        still = "chapter" if file == CHAPTER else "check"
-                        take(page, heading, FOLDER / f"{still}.webp", cells)
+                with chromium.open(f"{base}/lab/tree/{CHAPTER}?{token}&reset") as page:
+                    take(page, "The other way", FOLDER / "chapter.webp", cells=45, kernels=1)
+                with chromium.open(f"{base}/lab/tree/{EXERCISE}?{token}&reset") as page:
+                    take(page, "Question 2", FOLDER / "check.webp", cells=8, kernels=2)
         finally:
             lab.terminate()
             try:
