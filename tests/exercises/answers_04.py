@@ -50,7 +50,7 @@ q2 = {
             ("localhost", "localhost:8000"),
         ],
         "refused": [(".ngrok-free.dev", "abc123.ngrok-free.dev"), ('"127.0.0.1", ', ""), ('"localhost", ', "")],
-        "a stranger": [(".ngrok-free.dev", '.ngrok-free.dev", ".dev')],
+        "a stranger": [(".ngrok-free.dev", '.ngrok-free.dev", ".dev'), ("localhost", 'localhost", "intranet')],
         "no list": [('["localhost", "127.0.0.1", ".ngrok-free.dev"]', '".ngrok-free.dev"')],
     },
 }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from django.conf import settings
 from django.db import connections
 
-from workshop.functions.invocation import Invocation, LambdaContext, stop
+from workshop.functions.invocation import LambdaContext, stop
 from workshop.names import ACCOUNT_ID, QUEUE_NAME, REGION
 
 from .question import Wrong
@@ -49,6 +49,9 @@ class Raised:
 
     def __init__(self, error: BaseException):
         self.error = error
+
+    def __repr__(self) -> str:
+        return f"raised {self}"
 
     def __str__(self) -> str:
         frames = [frame for frame in traceback.extract_tb(self.error.__traceback__) if "ipykernel" in frame.filename]
@@ -107,10 +110,6 @@ def call_handler(handler: Callable, records: Iterable[dict], *, timeout: float =
         raise Wrong("returned", f"the handler returned {shown(result)}, which is not JSON") from None
 
 
-def perform_handler(handler: Callable, records: Iterable[dict], *, timeout: float = TIMEOUT) -> Invocation:
-    return Invocation.of(handler, {"Records": list(records)}, timeout)
-
-
 def record(message_id: str, body: object, **attributes: str) -> dict:
     """A record of an SQS event; a body that is not text is written as JSON. `attributes`: MessageGroupId=..."""
     return {
@@ -135,8 +134,8 @@ def failures(response: object) -> set[str]:
         pass
     raise Wrong(
         "report",
-        f"the handler returned {shown(response)}, which Lambda cannot read. For such a report it counts the whole "
-        'batch as failed. An entry of batchItemFailures is {"itemIdentifier": <the messageId of a record>}',
+        f"the handler returned {shown(response)}, which Lambda cannot read: for such a report it counts the whole "
+        "batch as failed",
     )
 
 
