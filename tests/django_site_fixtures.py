@@ -65,7 +65,7 @@ def queue_url(django_site, make_queue):
 
 @pytest.fixture
 def served_site(django_site, tmp_path):
-    """The same site, served by granian: its URL."""
+    """The same site, served as a lab serves it: its URL."""
     server = DjangoServer(tmp_path, port=free_port(), env=django_site.environment)
     server.start()
     yield server.url

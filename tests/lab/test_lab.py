@@ -464,7 +464,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence(tmp_path, monkeypatch)
 
 def test_what_a_person_has_in_the_environment_for_something_else_is_not_there_in_a_lab(another_aws, monkeypatch):
     theirs = {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9", "AWS_PROFILE": "mine", "ENDPOINT_ALLOWLIST": "a.example"}
-    theirs |= {"MAX_CONCURRENCY": "0", "GRANIAN_PORT": "1", "DJANGO_LOG_FILE": "/no/such", "APP_KEY_FALLBACKS": "old"}
+    theirs |= {"MAX_CONCURRENCY": "0", "DJANGO_LOG_FILE": "/no/such", "APP_KEY_FALLBACKS": "old"}
     for name, value in theirs.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", another_aws)  # chosen for the lab

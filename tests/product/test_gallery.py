@@ -314,10 +314,10 @@ def test_the_admin_shows_images_outbox_and_received_messages_and_no_keys(client,
     assert "cannot be read as an image" in bad.text
 
 
-# Served by granian
+# Served as a lab serves it
 
 
-def test_served_with_debug_granian_alone_gives_page_style_and_uploads(served_site):
+def test_served_with_debug_it_gives_page_style_and_uploads(served_site):
     image = unannounced_image()
     with urllib.request.urlopen(f"{served_site}/") as answer:
         assert b"Gallery" in answer.read()

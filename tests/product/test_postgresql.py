@@ -1,4 +1,4 @@
-"""The same project on PostgreSQL: a real server, migrated, served by granian, its outbox relayed by two at once."""
+"""The same project on PostgreSQL: a real server, migrated, served, its outbox relayed by two at once."""
 
 import getpass
 import http.client
@@ -84,7 +84,7 @@ def manage(environment):
 
 @pytest.fixture
 def server(environment, manage, tmp_path):
-    """granian on the migrated database, without a queue to send to."""
+    """The site on the migrated database, without a queue to send to."""
     assert manage("migrate", "-v0").wait() == 0
     server = DjangoServer(tmp_path, port=free_port(), env={**environment, "SQS_QUEUE_URL": ""})
     server.start()

@@ -1,12 +1,14 @@
-"""POST /api/v1/image-processing-sync: every row of its table, in process and served by granian."""
+"""POST /api/v1/image-processing-sync: every row of its table, in process and served as a lab serves it."""
 
 import errno
 import http.client
 import io
 import json
 import logging
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from PIL import ImageCms
 pytest_plugins = ["django_site_fixtures"]
 
 TOKEN = f"Token {APP_KEY}"
+JSON_HEADERS = {"Authorization": TOKEN, "Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def test_a_thousand_posts_at_once_with_five_hundred_keys_leave_five_hundred_rows
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         answers = []
         for key in chunk:
-            headers = {"Authorization": TOKEN, "Content-Type": "application/json", "Idempotency-Key": key}
+            headers = JSON_HEADERS | {"Idempotency-Key": key}
             connection.request("POST", RECEIVER, json.dumps({"image_id": image.pk}), headers)
             response = connection.getresponse()
             answers.append((response.status, json.loads(response.read())["message"]))
@@ -270,7 +273,7 @@ print(largest() - before)
     assert int(grown.stdout) < 200
 
 
-# Served by granian
+# Served as a lab serves it
 
 
 def test_served_it_answers_the_same_to_odd_bytes_on_the_wire(served_site):
@@ -284,13 +287,27 @@ def test_served_it_answers_the_same_to_odd_bytes_on_the_wire(served_site):
         connection.close()
         return response.status, content
 
-    json_headers = {"Authorization": TOKEN, "Content-Type": "application/json"}
     assert answer("GET", None)[0] == 405
     assert answer(headers={"Authorization": b"Token \xff\xfe\xc3\xa9"})[0] == 401
-    assert answer(body=b"\xff", headers=json_headers)[0] == 400
-    # Chunked, without a length; in one piece, for the answer may come before the last chunk is sent.
+    assert answer(body=b"\xff", headers=JSON_HEADERS)[0] == 400
     chunks = b'b\r\n{"image_id"\r\n8\r\n: 12345}\r\n0\r\n\r\n'
-    status, content = answer(body=chunks, headers=json_headers | {"Transfer-Encoding": "chunked"})
-    assert (status, list(json.loads(content))) == (411, ["body"])
-    status, content = answer(body=b" " * 100_000, headers=json_headers)
+    status, content = answer(body=chunks, headers=JSON_HEADERS | {"Transfer-Encoding": "chunked"})
+    assert (status, list(json.loads(content))) == (404, ["image_id"])
+    status, content = answer(body=b" " * 100_000, headers=JSON_HEADERS)
     assert (status, list(json.loads(content))) == (413, ["body"])
+
+
+def test_clients_that_send_half_a_request_and_wait_hold_up_nobody_else(served_site):
+    address = urlsplit(served_site)
+    head = (  # they need no key: the upload page reads what it is sent, for a browser with any cookie
+        f"POST / HTTP/1.1\r\nHost: {address.netloc}\r\nCookie: csrftoken={'a' * 32}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+    )
+    with ExitStack() as clients:
+        for half in [head, f"{head}Content-Length: 9\r\n\r\nx", f"{head}Transfer-Encoding: chunked\r\n\r\n9\r\nx"] * 40:
+            client = clients.enter_context(socket.create_connection((address.hostname, address.port), timeout=20))
+            client.sendall(half.encode())
+        connection = http.client.HTTPConnection(address.netloc, timeout=20)
+        connection.request("POST", RECEIVER, b'{"image_id": 12345}', JSON_HEADERS)
+        assert connection.getresponse().status == 404
+        connection.close()

@@ -18,7 +18,7 @@ LOCAL = {
     "AWS_REGION": REGION,  # what the other SDKs read
 }
 
-# What the product, granian and pyngrok read: a lab gives Django and the function all that they need.
+# What the product and pyngrok read: a lab gives Django and the function all that they need.
 SETTINGS = (
     "ALLOWED_HOSTS",
     "APP_KEY",
@@ -37,7 +37,7 @@ SETTINGS = (
     "STATIC_ROOT",
     "SYNC_ENDPOINTS",
 )
-PREFIXES = ("DJANGO_", "GRANIAN_", "SQS_")
+PREFIXES = ("DJANGO_", "SQS_")
 
 
 def local(endpoint_url: str) -> dict[str, str | None]:

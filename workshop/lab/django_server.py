@@ -1,4 +1,4 @@
-"""The Django project served by granian, as a process of its own.
+"""The Django project served by waitress, as a process of its own.
 
 server = DjangoServer(folder, port=free_port(), env={"DATABASE_URL": ...})
 server.start()
@@ -13,6 +13,9 @@ from urllib.parse import quote
 from .processes import Child
 
 THREADS = 8  # requests handled at once: SQLite takes one writer at a time, the rest wait for a lock
+# Waitress gives a request to a thread when it is there wholly, so whoever sends half of one and waits holds no thread.
+CONNECTIONS = 400  # at once; Windows' select() takes 512
+SILENCE = 20  # seconds after which a connection is closed that neither brings a request nor waits for an answer
 
 
 def sqlite_url(file: Path) -> str:
@@ -28,10 +31,10 @@ class DjangoServer:
         self.folder = folder
         self._child = Child(
             "django",
-            "granian",
+            "waitress",
             [
-                *("--interface", "wsgi", "--host", "127.0.0.1", "--port", port),
-                *("--workers", 1, "--blocking-threads", THREADS, "--access-log"),
+                *("--host", "127.0.0.1", "--port", port, "--threads", THREADS),
+                *("--connection-limit", CONNECTIONS, "--channel-timeout", SILENCE, "--cleanup-interval", SILENCE),
                 "workshop_django.config.wsgi:application",
             ],
             folder=folder,

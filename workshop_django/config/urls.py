@@ -42,7 +42,7 @@ urlpatterns = [
     path("media/<path:path>", media),
 ]
 if settings.DEBUG:
-    # In production, granian serves the styles itself: after `manage.py collectstatic`, start it with
-    # --static-path-route /static --static-path-mount <STATIC_ROOT>. Not so for media: those are for who is logged in,
-    # and need the header that keeps a browser from taking an upload for a page.
+    # In production, the proxy in front serves the styles, from STATIC_ROOT, where `manage.py collectstatic` put them.
+    # Not so media: those are for who is logged in, and need the header that keeps a browser from taking an upload for
+    # a page.
     urlpatterns += staticfiles_urlpatterns()

@@ -1,4 +1,4 @@
-"""What a WSGI server such as granian serves: workshop_django.config.wsgi:application"""
+"""What a WSGI server such as gunicorn serves: workshop_django.config.wsgi:application"""
 
 import os
 
