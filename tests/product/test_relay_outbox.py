@@ -6,12 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import boto3
 import pytest
-from django.utils import timezone
 from django_site import bodies, child_environment
 
 from workshop.lab.local_aws import LocalAws
@@ -80,14 +78,6 @@ def test_it_fails_and_says_why_when_something_could_not_be_sent(rows, start, loc
     assert "Traceback" not in complained
 
 
-def test_what_rests_after_a_failure_is_told_and_is_no_failure_of_this_run(queue_url, rows, start):
-    rows.create(body={}, last_error="too large", not_before=timezone.now() + timedelta(hours=1))
-    process = start(queue_url)
-    said, _ = process.communicate()
-    assert process.returncode == 0
-    assert "1 rests after a failure" in said
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process can handle")
 def test_watch_outlives_an_outage_sends_what_comes_and_stops_cleanly_when_asked(tmp_path, monkeypatch, rows, start):
     aws = LocalAws(tmp_path / "aws")
@@ -110,9 +100,3 @@ def test_watch_outlives_an_outage_sends_what_comes_and_stops_cleanly_when_asked(
         assert "Traceback" not in complained
     assert len(bodies(boto3.client("sqs"), url)) == 3
     aws.stop()
-
-
-def test_an_interval_of_nothing_is_refused(start):
-    process = start("", "--watch", "--interval", "0")
-    assert "--interval must be more than 0" in process.communicate()[1]
-    assert process.returncode == 1
