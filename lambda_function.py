@@ -268,7 +268,7 @@ class Protocol(ResponseHandler):
 async def new_session():
     """An HTTP session. Cookies of one app are never sent to another."""
     connector = aiohttp.TCPConnector(limit=0, socket_factory=allowed_socket)  # MAX_CONCURRENCY is the limit
-    connector._factory = functools.partial(Protocol, loop=asyncio.get_running_loop())
+    connector._factory = functools.partial(Protocol, loop=asyncio.get_running_loop())  # type: ignore[assignment]
     return aiohttp.ClientSession(
         connector=connector,
         response_class=Answer,
@@ -323,7 +323,7 @@ def allowlist(patterns):
         if not parts or (parts[3] and not 0 < int(parts[3]) < 65536):
             raise ValueError(f"ENDPOINT_ALLOWLIST: {pattern!r} can never match. Write a host, or https://host:port.")
         labels = parts[2].lower().split(".")  # a host may be written in its own script: DNS has it in ASCII
-        host = ".".join(label if label.isascii() else URL.build(scheme="http", host=label).raw_host for label in labels)
+        host = ".".join(label if label.isascii() else URL.build(host=label).raw_authority for label in labels)
         hosts.append(host.strip("[]"))
         host = ".*".join(map(re.escape, host.split("*")))
         origins.append(f"{(parts[1] or 'https?').lower()}://{host}:{parts[3] or '.*'}")

@@ -14,6 +14,9 @@ from .message import Message, encode, named
 class MessageField(models.TextField):
     """Refuses what cannot be sent before the database is asked. Names the message, and the row after it."""
 
+    _pyi_private_get_type: Message  # type: ignore[assignment]  # for django-stubs
+    _pyi_private_set_type: Message  # type: ignore[assignment]
+
     def deconstruct(self) -> Any:
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.TextField", args, kwargs  # migrations know nothing of this folder
@@ -34,4 +37,5 @@ class MessageField(models.TextField):
         return value if isinstance(value, str) else encode(value)
 
     def value_to_string(self, obj: models.Model) -> str:
-        return encode(self.value_from_object(obj))
+        message: Any = self.value_from_object(obj)
+        return encode(message)

@@ -104,7 +104,8 @@ def relay(*, using: str | None = None, pks: list[int] | None = None) -> Relayed:
     Each row is tried once. Stops early when SQS cannot take anything, for the rest would fare no better.
     Like `atomic(durable=True)`, it is refused inside a transaction: others would not see what it notes.
     """
-    sent, errors, outage = 0, {}, None
+    sent, outage = 0, None
+    errors: dict[int, SqsError] = {}
     for chunk in relay_by_chunks(using=using, pks=pks):
         sent, errors, outage = sent + chunk.sent, errors | chunk.errors, chunk.outage
     return Relayed(sent, errors, outage)

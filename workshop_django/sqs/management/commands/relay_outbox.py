@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 from django.utils import timezone
 
+from ...errors import SqsError
 from ...models import OutboxMessage
 from ...outbox import by_reason, end_rests, relay, relay_by_chunks
 
@@ -72,7 +73,8 @@ class Command(BaseCommand):
 
     def look(self, stop: threading.Event) -> bool:
         """Send what is due, until told to stop. Returns whether nothing was away."""
-        sent, errors, outage = 0, {}, None
+        sent, outage = 0, None
+        errors: dict[int, SqsError] = {}
         try:
             for chunk in relay_by_chunks(using=self.using):
                 sent, errors, outage = sent + chunk.sent, errors | chunk.errors, chunk.outage
