@@ -351,8 +351,11 @@ def shown(endpoint):
 
 def report(responses):
     """The responses as JSON text, or as many of them as Lambda's answer has room for."""
-    while len(text := json.dumps(responses)) > REPORT_LIMIT:
-        responses = responses[: len(responses) // 2]
+    kept = responses
+    while len(text := json.dumps(kept)) > REPORT_LIMIT:
+        kept = kept[: len(kept) // 2]
+    if left_out := len(responses) - len(kept):
+        logger.warning("The result has room for %d deliveries and leaves out %d", len(kept), left_out)
     return text
 
 

@@ -12,6 +12,8 @@ from django.db import connections
 from django.test.utils import override_settings
 from PIL import Image as Pillow
 
+from workshop.lab.django_server import sqlite_url
+
 APP_KEY = "a-key-for-tests-wBvH2xqZ7dK9"
 ENDPOINT = "http://127.0.0.1:9/api/v1/image-processing-sync"  # nothing posts to it in these tests
 RECEIVER = "/api/v1/image-processing-sync"
@@ -47,7 +49,7 @@ class Site:
             "DJANGO_SETTINGS_MODULE": "workshop_django.config.settings",
             "SECRET_KEY": "only-for-tests",
             "DEBUG": "true",
-            "DATABASE_URL": f"sqlite:///{self.database_file.as_posix()}",
+            "DATABASE_URL": sqlite_url(self.database_file),
             "MEDIA_ROOT": str(self.media),
             "APP_KEY": APP_KEY,
             "SYNC_ENDPOINTS": ENDPOINT,

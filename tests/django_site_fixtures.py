@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import override_settings
 from django_site import APP_KEY, ENDPOINT, Site, database
 
-from workshop.lab.django_server import DjangoServer
+from workshop.lab.django_server import DjangoServer, sqlite_url
 from workshop.lab.processes import free_port
 from workshop.run_folders import run_folder
 
@@ -22,7 +22,7 @@ def migrated_database(tmp_path_factory) -> Path:
         patch.setenv("DJANGO_SETTINGS_MODULE", "workshop_django.config.settings")
         patch.setenv("SECRET_KEY", "only-for-tests")
         patch.setenv("DEBUG", "true")
-        patch.setenv("DATABASE_URL", f"sqlite:///{(run_folder() / 'db.sqlite3').as_posix()}")
+        patch.setenv("DATABASE_URL", sqlite_url(run_folder() / "db.sqlite3"))
         patch.setenv("MEDIA_ROOT", str(run_folder() / "media"))
         django.setup()
     file = tmp_path_factory.mktemp("migrated") / "db.sqlite3"

@@ -217,7 +217,7 @@ def test_the_trace_header_travels_on_and_what_no_header_can_carry_does_not(recei
     assert [request.headers.get("X-Amzn-Trace-Id") for request in receiver.requests] == [trace, None, None]
 
 
-def test_a_result_has_room_in_lambdas_six_megabytes_whatever_the_messages_are(receiver):
+def test_a_result_has_room_in_lambdas_six_megabytes_whatever_the_messages_are(receiver, caplog):
     app = json.dumps({"endpoint": '"', "key": "k"})
     many_apps = f'{{"data": 1, "apps": [{app}{f",{app}" * (1_000_000 // len(app))}]}}'
     long_endpoint = message(f"{receiver.url}:1/{chr(34) * 900_000}")
@@ -226,6 +226,9 @@ def test_a_result_has_room_in_lambdas_six_megabytes_whatever_the_messages_are(re
     result = run(*large, *(record(f"good-{n}", message(receiver.url)) for n in range(8)))
     assert failed(result) == ["large-0", "large-1", "large-2", "large-3"]
     assert len(json.dumps(result)) < 6 * 2**20
+    (said,) = (record for record in caplog.records if "leaves out" in record.getMessage())
+    assert said.args[0] == len(deliveries(result))
+    assert sum(said.args) == 2 * len(json.loads(many_apps)["apps"]) + 2 + 8
 
 
 def test_no_records_is_a_success():

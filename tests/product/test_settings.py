@@ -49,8 +49,8 @@ def reason(finished: subprocess.CompletedProcess) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """A checkout of its own, whose .env a test may write."""
-    folder = tmp_path_factory.mktemp("checkout")
+    """A checkout of its own, in a folder of an awkward name, whose .env a test may write."""
+    folder = tmp_path_factory.mktemp("checkout") / "kit%20main"
     shutil.copytree(CHECKOUT / "workshop_django", folder / "workshop_django", ignore=shutil.ignore_patterns("media"))
     return folder
 
@@ -96,12 +96,15 @@ def test_a_missing_or_malformed_value_names_the_variable_and_what_to_write(varia
 def test_values_come_from_env_file_and_the_environment_wins(project):
     (project / ".env").write_text("\ufeffAPP_KEY=from the file\nAWS_REGION_NAME=eu-west-1 # a comment\n", "utf-8")
     environment = {**os.environ, **PRODUCTION, "AWS_REGION_NAME": "sa-east-1"}
-    del environment["APP_KEY"]
-    code = "from workshop_django.config import settings; print(settings.APP_KEY, settings.AWS_REGION_NAME)"
+    del environment["APP_KEY"], environment["DATABASE_URL"]
+    code = (
+        "from workshop_django.config.settings import *; print(APP_KEY, AWS_REGION_NAME, DATABASES['default']['NAME'])"
+    )
     finished = subprocess.run(
         [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True
     )
-    assert finished.stdout.strip() == "from the file sa-east-1", finished.stderr
+    database = project / "workshop_django" / "db.sqlite3"
+    assert finished.stdout.strip() == f"from the file sa-east-1 {database.as_posix()}", finished.stderr
 
 
 def test_an_env_file_in_another_encoding_is_named(project):

@@ -3,6 +3,7 @@ production comes from the environment, or from a file `.env` in the checkout; `.
 """
 
 from pathlib import Path
+from urllib.parse import quote
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -76,7 +77,8 @@ TEMPLATES = [
     }
 ]
 
-database_url = environment.text("DATABASE_URL", f"sqlite:///{(BASE_DIR / 'db.sqlite3').as_posix()}")
+in_the_checkout = quote((BASE_DIR / "db.sqlite3").as_posix(), safe="/:")  # whose folder may have a % in its name
+database_url = environment.text("DATABASE_URL", f"sqlite:///{in_the_checkout}")
 try:
     DATABASES = {"default": dj_database_url.parse(database_url, conn_max_age=60, conn_health_checks=True)}
 except ValueError as error:
