@@ -127,6 +127,15 @@ def test_an_order_saved_is_delivered_once_and_without_the_key_nobody_gets_in(pro
     assert without_key == 401
     assert kit == []
 
+    many = "from outgoing.outbox import enqueue; [enqueue({'data': {'n': n}}) for n in range(120)]"
+    manage(project, "shell", "--no-imports", "--command", many)  # without a queue: they wait
+    relay = [sys.executable, "manage.py", "relay_outbox"]
+    relays = [
+        subprocess.Popen(relay, cwd=project, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert sum(int(each.communicate()[0].split()[1]) for each in relays) == 120  # SQLite as Django sets it up
+
 
 def test_mypy_is_content_with_what_lifts_out(tmp_path):
     environment = os.environ | {"SECRET_KEY": "only-for-tests", "DEBUG": "true"}

@@ -76,6 +76,7 @@ def manage(environment):
             [sys.executable, MANAGE, *arguments],
             env=child_environment(**environment, **variables),
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
 
@@ -90,6 +91,14 @@ def server(environment, manage, tmp_path):
     server.start()
     yield server
     server.stop()
+
+
+# As on a database that has no SKIP LOCKED
+WITHOUT_SKIP_LOCKED = [
+    *("shell", "--no-imports", "--command"),
+    "from django.core.management import call_command; from django.db import connection; "
+    "connection.features.has_select_for_update_skip_locked = False; call_command('relay_outbox')",
+]
 
 
 def in_threads(call, arguments) -> list:
@@ -122,7 +131,7 @@ def test_uploads_wait_two_relays_send_each_once_and_concurrent_duplicates_are_pr
         assert connection.execute("SELECT count(*) FROM sqs_outboxmessage WHERE sent_at IS NULL").fetchone() == (20,)
 
     queue_url = make_queue()
-    both = [manage("relay_outbox", SQS_QUEUE_URL=queue_url) for _ in range(2)]
+    both = [manage(*command, SQS_QUEUE_URL=queue_url) for command in (["relay_outbox"], WITHOUT_SKIP_LOCKED)]
     assert sum(int(relay.communicate()[0].split()[1]) for relay in both) == 20
     assert sorted(json.loads(body)["data"]["image_id"] for body in bodies(sqs, queue_url)) == image_ids
 
@@ -148,3 +157,32 @@ def test_uploads_wait_two_relays_send_each_once_and_concurrent_duplicates_are_pr
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.request("GET", "/")
     assert connection.getresponse().read().decode().count('class="state processed"') == 20
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process can handle")
+def test_a_watching_relay_outlives_cut_connections_and_a_database_that_is_not_migrated_yet(
+    manage, postgres, make_queue, sqs
+):
+    queue_url = make_queue()
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+        relay = manage("relay_outbox", "--watch", "--interval", "0.1", SQS_QUEUE_URL=queue_url)
+        assert "Watching" in relay.stdout.readline()
+        complaints = [relay.stderr.readline()]
+        assert manage("migrate", "-v0").wait() == 0
+        for number in range(3):
+            connection.execute(
+                "INSERT INTO sqs_outboxmessage (body, idempotency_key, created_at, not_before, message_id, attempts,"
+                " last_error) VALUES (%s, %s, now(), now(), '', 0, '')",
+                [json.dumps({"id": f"message-{number}", "data": {}}), f"message-{number}"],
+            )
+            assert relay.stdout.readline() == "sent 1\n"
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            complaints.append(relay.stderr.readline())
+    assert ["The database does not answer" in complaint for complaint in complaints] == [True] * 4
+    relay.terminate()
+    said, complained = relay.communicate(timeout=60)
+    assert (relay.returncode, said) == (0, "Stopped.\n")
+    assert "Traceback" not in complained
+    assert len(bodies(sqs, queue_url)) == 3

@@ -344,8 +344,9 @@ class Purge(TestCase):
     def test_it_keeps_14_days_whatever_it_is_told(self) -> None:
         self.received(days_ago=14)
         self.received(days_ago=13)
-        with self.assertRaisesMessage(CommandError, "14"):
-            self.purge(days=13)
+        for wrong, word in (({"days": 13}, "14"), ({"database": "nowhere"}, "nowhere")):
+            with self.assertRaisesMessage(CommandError, word):
+                self.purge(**wrong)
         self.assertEqual(ReceivedMessage.objects.count(), 2)
         self.purge(days=14)
         self.assertEqual(ReceivedMessage.objects.count(), 1)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
 from ...models import ReceivedMessage
@@ -29,6 +29,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, days: int, database: str, **options: Any) -> None:
         if days < LEAST_DAYS:
             raise CommandError(f"--days is at least {LEAST_DAYS}: SQS may deliver a message for as long.")
+        if database not in connections:
+            raise CommandError(f"--database {database}: settings.DATABASES has no such database.")
         before = timezone.now() - timedelta(days=days)
         forgotten = 0
         # Rows are numbered in the order in which they came, so the oldest are found without an index on their time.

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
 from ...errors import SqsError
@@ -14,7 +14,7 @@ from ...models import OutboxMessage
 from ...outbox import by_reason, end_rests, relay, relay_by_chunks
 
 LONGEST_PAUSE = 60  # seconds between two tries in an outage
-DATABASE_IS_AWAY = (OperationalError, InterfaceError)
+DATABASE_IS_AWAY = (DatabaseError, InterfaceError)  # not migrated yet, or read-only after a failover, too
 
 
 class Command(BaseCommand):
@@ -46,7 +46,7 @@ class Command(BaseCommand):
                 self.send_once()
                 return
         except DATABASE_IS_AWAY as error:
-            raise CommandError(f"The database does not answer as it should: {error}") from error
+            raise CommandError(database_is_away(error)) from error
         self.watch(options["interval"])
 
     def send_once(self) -> None:
@@ -82,7 +82,7 @@ class Command(BaseCommand):
                     break
         except DATABASE_IS_AWAY as error:
             connections[self.using].close()  # the next look opens another one
-            self.complain_once({f"The database does not answer as it should: {error}"})
+            self.complain_once({database_is_away(error)})
             return False
         finally:
             if sent:
@@ -114,6 +114,10 @@ class Command(BaseCommand):
             self.stdout.write(f"last error: {last.last_error}")
         if older_than is not None and age > older_than:
             raise CommandError(f"The oldest message has waited for {age:.0f} s, more than {older_than:g} s.")
+
+
+def database_is_away(error: Exception) -> str:
+    return f"The database does not answer as it should: {' '.join(str(error).split())}"  # in one line
 
 
 def complaints(errors: Any) -> set[str]:
