@@ -53,7 +53,7 @@ def snapshot() -> dict:
     """The page's content as JSON-ready data. `queue` is None, and `problem` says why, while SQS does not tell."""
     outcome = queue.get()
     counts = outcome.result
-    unsent = OutboxMessage.objects.filter(sent_at=None)
+    unsent = OutboxMessage.objects.filter(sent_at=None, not_before__isnull=False)
     return {
         "outbox": unsent.count(),
         "outbox_failed": unsent.exclude(last_error="").count(),

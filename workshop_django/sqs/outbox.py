@@ -129,13 +129,14 @@ class _Claim:
     until: datetime  # when others may take them
 
 
-def _unsent(using: str) -> QuerySet[OutboxMessage]:
-    return OutboxMessage.objects.using(using).filter(sent_at=None)
+def unsent(using: str) -> QuerySet[OutboxMessage]:
+    """What waits, rests, or is being sent; found by the index, however many rows were sent before."""
+    return OutboxMessage.objects.using(using).filter(sent_at=None, not_before__isnull=False)
 
 
 def _claim(using: str, due: datetime, pks: list[int] | None) -> _Claim | None:
     """Take rows for this sender alone, in a transaction of its own that holds no one up."""
-    waiting = _unsent(using).filter(not_before__lte=due)
+    waiting = unsent(using).filter(not_before__lte=due)
     if pks is not None:
         waiting = waiting.filter(pk__in=pks)
     features = connections[using].features
@@ -143,12 +144,12 @@ def _claim(using: str, due: datetime, pks: list[int] | None) -> _Claim | None:
         if features.has_select_for_update:
             waiting = waiting.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
         else:  # SQLite: whoever begins with a write has the database alone, and whoever begins by reading has not
-            _unsent(using).filter(pk=0).update(attempts=0)
+            unsent(using).filter(pk=0).update(attempts=0)
         rows = list(waiting.order_by("not_before", "id")[:CHUNK])
         if not rows:
             return None
         until = timezone.now() + CLAIM
-        _unsent(using).filter(pk__in=[row.pk for row in rows]).update(
+        unsent(using).filter(pk__in=[row.pk for row in rows]).update(
             not_before=until,
             attempts=F("attempts") + 1,
             last_error="",  # a row that rests has an error, and one that is claimed has none
@@ -197,7 +198,7 @@ def _note(
     now = timezone.now()
     if sent:
         message_ids = Case(*(When(pk=pk, then=Value(message_id)) for pk, message_id in sent.items()))
-        _unsent(using).filter(pk__in=sent).update(sent_at=now, not_before=None, last_error="", message_id=message_ids)
+        unsent(using).filter(pk__in=sent).update(sent_at=now, not_before=None, last_error="", message_id=message_ids)
     notes: dict[tuple[datetime, str], list[int]] = {}
     for row in claim.rows:
         if row.pk in sent:
@@ -212,7 +213,7 @@ def _note(
             due = claim.first_due
         notes.setdefault((due, str(error or "")), []).append(row.pk)
     for (due, reason), pks in notes.items():
-        mine = _unsent(using).filter(pk__in=pks, not_before=claim.until)  # not what somebody else claimed meanwhile
+        mine = unsent(using).filter(pk__in=pks, not_before=claim.until)  # not what somebody else claimed meanwhile
         mine.update(not_before=due, last_error=reason)
 
 
@@ -220,4 +221,4 @@ def end_rests(*, using: str | None = None) -> int:
     """Make due what rests after SQS refused it, and leave alone what is claimed. Returns how many rows."""
     using = using or router.db_for_write(OutboxMessage)
     now = timezone.now()
-    return _unsent(using).filter(not_before__gt=now).exclude(last_error="").update(not_before=now)
+    return unsent(using).filter(not_before__gt=now).exclude(last_error="").update(not_before=now)

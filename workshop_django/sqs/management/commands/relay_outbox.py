@@ -10,8 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connectio
 from django.utils import timezone
 
 from ...errors import SqsError
-from ...models import OutboxMessage
-from ...outbox import by_reason, end_rests, relay, relay_by_chunks
+from ...outbox import by_reason, end_rests, relay, relay_by_chunks, unsent
 
 LONGEST_PAUSE = 60  # seconds between two tries in an outage
 DATABASE_IS_AWAY = (DatabaseError, InterfaceError)  # not migrated yet, or read-only after a failover, too
@@ -54,7 +53,7 @@ class Command(BaseCommand):
         self.stdout.write(f"sent {relayed.sent}")
         for complaint in sorted(complaints(relayed.errors)):
             self.stderr.write(complaint)
-        if resting := self.unsent().filter(not_before__gt=timezone.now()).count():
+        if resting := unsent(self.using).filter(not_before__gt=timezone.now()).count():
             self.stdout.write(f"{resting} rests after a failure, or is being sent by another relay_outbox")
         if relayed.errors:
             raise CommandError(f"{len(relayed.errors)} could not be sent and wait for the next time.")
@@ -98,14 +97,11 @@ class Command(BaseCommand):
             self.stderr.write(complaint)
         self.said = complaints
 
-    def unsent(self) -> Any:
-        return OutboxMessage.objects.using(self.using).filter(sent_at=None)
-
     def tell_status(self, older_than: float | None) -> None:
         now = timezone.now()
-        waiting = self.unsent().count()
-        oldest = self.unsent().order_by("created_at").values_list("created_at", flat=True).first()
-        failed = self.unsent().exclude(last_error="").order_by("-not_before")
+        waiting = unsent(self.using).count()
+        oldest = unsent(self.using).order_by("created_at").values_list("created_at", flat=True).first()
+        failed = unsent(self.using).exclude(last_error="").order_by("-not_before")
         age = (now - oldest).total_seconds() if oldest else 0
         self.stdout.write(f"waiting {waiting}, the oldest for {age:.0f} s" if waiting else "waiting 0")
         if resting := failed.filter(not_before__gt=now).count():
