@@ -1,11 +1,13 @@
 """The outbox: a message is sent if, and only if, what it tells of was committed, also when SQS is away."""
 
 import json
+import shutil
 from datetime import timedelta
 
 import boto3
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.core.management import call_command
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import override_settings
 from django.utils import timezone
 from django_site import bodies, in_threads, save_image
@@ -166,6 +168,28 @@ def test_without_a_queue_the_save_succeeds_and_the_row_says_why_it_waits(outbox,
     relayed = outbox.relay()
     assert relayed.sent == 0
     assert len(relayed.errors) == 1
+
+
+def test_with_several_databases_a_message_goes_with_the_transaction_of_its_own(
+    sqs, queue_url, outbox, rows, migrated_database, tmp_path
+):
+    shutil.copyfile(migrated_database, tmp_path / "second.sqlite3")
+    connections.databases["second"] = connections.databases["default"] | {"NAME": str(tmp_path / "second.sqlite3")}
+    try:
+        for image_id, kept, on_commit in ((1, False, True), (2, True, True), (3, True, False)):
+            with override_settings(SQS_SEND_ON_COMMIT=on_commit), transaction.atomic(using="second"):
+                outbox.enqueue({"data": {"image_id": image_id}}, using="second")
+                transaction.set_rollback(not kept, using="second")
+        assert image_ids(bodies(sqs, queue_url)) == [2]
+        with pytest.raises(RuntimeError, match="durable"), transaction.atomic(using="second"):
+            outbox.relay(using="second")
+        with transaction.atomic():  # another database's is none of its business
+            call_command("relay_outbox", database="second")
+        assert image_ids(bodies(sqs, queue_url)) == [3]
+        assert not rows.exists()
+    finally:
+        connections["second"].close()
+        del connections["second"], connections.databases["second"]
 
 
 def test_eight_threads_save_at_once_and_every_message_arrives_once(sqs, queue_url):
