@@ -128,7 +128,7 @@ def test_a_message_that_the_queue_never_takes_keeps_its_error_and_rests_and_bloc
     sqs, make_queue, outbox, rows
 ):
     url = make_queue(MaximumMessageSize="1024")
-    too_large = rows.create(body={"data": {"image_id": 0}, "padding": "." * 2000})
+    too_large = rows.create(body={"data": {"image_id": 0}, "padding": "." * 2000}, attempts=9)  # it rests for long
     rows.bulk_create(rows.model(body={"data": {"image_id": n}}) for n in range(1, 31))
     with override_settings(SQS_QUEUE_URL=url):
         relayed = outbox.relay()
