@@ -132,7 +132,7 @@ def test_versions_are_those_of_the_requirements_file_and_only_what_python_313_ne
 
 
 def test_without_a_network_a_sentence_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(packaging, "WHEELS_FOLDER", tmp_path)
+    monkeypatch.setattr(packaging, "LAMBDA_WHEELS", tmp_path)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the discard port: nobody listens
     monkeypatch.setenv("PIP_RETRIES", "0")

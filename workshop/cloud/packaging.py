@@ -23,12 +23,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from workshop.folders import CHECKOUT, WORK_FOLDER
+from workshop.folders import CHECKOUT, LAMBDA_WHEELS, WORK_FOLDER
 from workshop.names import FUNCTION_NAME
 
 LAMBDA_FUNCTION = CHECKOUT / "lambda_function.py"
 REQUIREMENTS = CHECKOUT / "requirements.txt"
-WHEELS_FOLDER = WORK_FOLDER / "wheels"
 PACKAGE_FOLDER = WORK_FOLDER / "package"
 
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's name: the wheels' name
@@ -67,7 +66,7 @@ def package(architecture: str = "arm64", *, folder: Path = PACKAGE_FOLDER) -> Pa
         raise PackagingError(f"Lambda has no architecture {architecture!r}. Say arm64 or x86_64.")
     pins = lambda_requirements()
     files = {"lambda_function.py": LAMBDA_FUNCTION.read_bytes()}
-    for wheel in _wheels(pins, architecture):
+    for wheel in wheels(architecture):
         with zipfile.ZipFile(wheel) as archive:
             files |= {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
     return _write(folder / f"{FUNCTION_NAME}-{architecture}.zip", files, pins, architecture)
@@ -128,9 +127,10 @@ def _requirement_names(environment: dict[str, str] | None) -> list[str]:
     return sorted(found)
 
 
-def _wheels(pins: list[str], architecture: str) -> Iterator[Path]:
-    """The wheel of each pin, downloaded where it is not in the cache yet."""
-    folder = WHEELS_FOLDER / architecture
+def wheels(architecture: str) -> Iterator[Path]:
+    """The wheels of aiohttp and what it needs, each downloaded where it is not in `.workshop/wheels` yet."""
+    pins = lambda_requirements()
+    folder = LAMBDA_WHEELS / architecture
     missing = [pin for pin in pins if _cached(pin, folder) is None]
     if missing:
         _download(missing, folder, ARCHITECTURES[architecture])

@@ -34,6 +34,7 @@ GROUPS = {
     "Look after it": ["doctor", "test", "bench", "clean"],
     "Go to AWS": ["package", "deploy", "destroy", "logs"],
     "Write chapters": ["make-exercises"],
+    "Teach": ["wheelhouse"],
 }
 NAMES = [name for group in GROUPS.values() for name in group]
 
@@ -116,7 +117,9 @@ def _run(command: ModuleType, name: str, argv: list[str]) -> int:
     elif passed_on:
         parser.error(f"this command has no argument {passed_on[0]!r}.")
     args.parser = parser
-    status = virtual_environment.enter(getattr(command, "PACKAGES", "needed"), [name, *argv])
+    status = virtual_environment.enter(
+        getattr(command, "PACKAGES", "needed"), [name, *argv], getattr(args, "wheelhouse", None)
+    )
     if status is not None:  # the command has run in another process, where the packages are
         return status
     return command.run(args) or 0

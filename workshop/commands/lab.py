@@ -17,6 +17,9 @@ FIRST_CHAPTER = "notebooks/00_start_here.ipynb"
 def add_arguments(parser):
     parser.add_argument("--no-browser", action="store_true", help="only say the address")
     parser.add_argument("--port", type=int, metavar="N", help="the port to listen on (default: a free one)")
+    parser.add_argument(
+        "--from", dest="wheelhouse", metavar="FOLDER", help="install from this wheelhouse, without a network"
+    )
     parser.add_argument("--author", action="store_true", help="show chapters with the outputs that are in their files")
 
 

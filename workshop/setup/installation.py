@@ -28,6 +28,7 @@ from workshop.folders import CHECKOUT, WORK_FOLDER
 LOG = WORK_FOLDER / "install.log"
 DOWNLOADS = WORK_FOLDER / "install"  # removed once everything is installed
 DISK_SPACE = 700  # megabytes: .venv takes up to 480 on Linux, and the download needs room
+QUIET = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
 AT_ONCE = 4  # downloads by pip: alone, it waits for the network half of the time
 
 Purpose = Literal["learner", "tests"]
@@ -93,16 +94,18 @@ def delete(venv: Path) -> None:
         ) from error
 
 
-def install(packages: Path, python: Path, site_packages: Path) -> None:
-    """Install what `packages` lists and is not there yet, and this repository, for the interpreter `python`."""
+def install(packages: Path, python: Path, site_packages: Path, wheelhouse: Path | None = None) -> None:
+    """Install what `packages` lists and is not there yet, and this repository, for the interpreter `python`.
+
+    The packages come from the folder `wheelhouse`, or else from the internet.
+    """
     uv = shutil.which("uv")
     say(f"Installing the packages with {'uv' if uv else 'pip'}. The full log is {LOG}.")
     started = time.monotonic()
     LOG.write_text("", encoding="utf-8")
     missing, there = missing_packages(packages, site_packages)
-    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     tool = [uv, "pip"] if uv else [python, "-m", "pip"]
-    install = [*tool, "install", "--no-deps", *(["--python", python] if uv else quiet)]
+    install = [*tool, "install", "--no-deps", *(["--python", python] if uv else QUIET)]
     # Most modules are never imported. Python compiles the others at their first import, where it may write.
     compiled = sys.dont_write_bytecode
     locked = [*install, "--require-hashes", *(["--compile-bytecode"] if uv and compiled else [])]
@@ -111,28 +114,42 @@ def install(packages: Path, python: Path, site_packages: Path) -> None:
     def installed() -> str:
         return f"{_count(site_packages, '*.dist-info')} of about {len(missing) + there} packages installed"
 
-    def downloaded() -> str:  # pip puts the files in their folder only at the end
-        begun = LOG.read_text(encoding="utf-8", errors="replace").count("Collecting ")
-        return f"downloading, {begun} of about {len(missing)} packages"
-
-    DOWNLOADS.mkdir(exist_ok=True)
-    if missing and not uv:
-        download = [*tool, "download", "--no-deps", "--require-hashes", "--dest", DOWNLOADS, *quiet, "-r"]
-        _run([[*download, _list(missing[n::AT_ONCE], str(n))] for n in range(min(AT_ONCE, len(missing)))], downloaded)
-        locked += ["--no-index", "--find-links", DOWNLOADS]
+    found_in = wheelhouse
+    if missing and not uv and not wheelhouse:
+        download(python, missing, DOWNLOADS)
+        found_in = DOWNLOADS
+    locked += ["--no-index", "--find-links", found_in] if found_in else []
     if missing:
         _run([[*locked, "-r", _list(missing, "all")]], installed)
     _run([[*install, "--no-build-isolation", "--editable", CHECKOUT]], installed)
-    shutil.rmtree(DOWNLOADS)
+    shutil.rmtree(DOWNLOADS, ignore_errors=True)
     say(f"Ready: {_count(site_packages, '*.dist-info')} packages in {time.monotonic() - started:.0f} s.")
+
+
+def download(python: Path | str, entries: list[str], folder: Path, options: list[str] = ()) -> None:
+    """Download what `entries` name into `folder`, with the pip of the interpreter `python`."""
+    command = [python, "-m", "pip", "download", "--no-deps", "--require-hashes", "--dest", folder, *QUIET, *options]
+
+    def progress() -> str:  # pip puts the files in their folder only at the end
+        begun = LOG.read_text(encoding="utf-8", errors="replace").count("Collecting ")
+        return f"downloading, {begun} of about {len(entries)} packages"
+
+    LOG.write_text("", encoding="utf-8")
+    parts = [entries[n::AT_ONCE] for n in range(min(AT_ONCE, len(entries)))]
+    _run([[*command, "-r", _list(part, str(n))] for n, part in enumerate(parts)], progress)
 
 
 def missing_packages(packages: Path, site_packages: Path) -> tuple[list[str], int]:
     """The list's entries, with their hashes, that are not in the folder `site_packages`; and how many are."""
-    entries = re.findall(r"(?m)^[^\s#].*\n(?:[ \t].*\n?)*", packages.read_text(encoding="utf-8"))
+    listed = entries(packages)
     found = {_pin(d.name, d.version) for d in distributions(path=[str(site_packages)])}
-    missing = [entry for entry in entries if _pin(*re.match(r"([\w.-]+)==([^\s;]+)", entry).groups()) not in found]
-    return missing, len(entries) - len(missing)
+    missing = [entry for entry in listed if _pin(*re.match(r"([\w.-]+)==([^\s;]+)", entry).groups()) not in found]
+    return missing, len(listed) - len(missing)
+
+
+def entries(packages: Path) -> list[str]:
+    """The list's entries: a pin, its marker, and its hashes in the lines after it."""
+    return re.findall(r"(?m)^[^\s#].*\n(?:[ \t].*\n?)*", packages.read_text(encoding="utf-8"))
 
 
 def _pin(name: str, version: str) -> str:
@@ -140,6 +157,7 @@ def _pin(name: str, version: str) -> str:
 
 
 def _list(entries: list[str], name: str) -> Path:
+    DOWNLOADS.mkdir(exist_ok=True)
     file = DOWNLOADS / f"{name}.txt"
     file.write_text("".join(entries), encoding="utf-8")
     return file

@@ -22,7 +22,7 @@ from urllib.request import url2pathname
 from workshop import OLDEST
 from workshop.folders import CHECKOUT
 
-from . import installation
+from . import installation, wheelhouse
 from .installation import Purpose, packages_for, say
 
 VENV = CHECKOUT / ".venv"
@@ -34,11 +34,12 @@ Need = Literal["needed", "needed for tests", "if installed", "not needed"]
 State = Literal["ready", "incomplete", "unusable", "foreign"]
 
 
-def enter(need: Need, arguments: list[str]) -> int | None:
+def enter(need: Need, arguments: list[str], given: str | None = None) -> int | None:
     """Make sure that `python -m workshop ARGUMENTS` runs where the packages are.
 
     Returns None if that is here (or nowhere, and they are not needed). Otherwise runs the command in `.venv`:
-    on Windows that returns its exit status; elsewhere this process becomes the command.
+    on Windows that returns its exit status; elsewhere this process becomes the command. `given` is the
+    wheelhouse that a person named for this start.
     """
     purpose: Purpose = "tests" if need == "needed for tests" else "learner"
     if need == "not needed" or ready_here(purpose):
@@ -48,7 +49,7 @@ def enter(need: Need, arguments: list[str]) -> int | None:
             if running_in_venv() or examine(purpose)[0] != "ready":
                 return None
         else:
-            _prepare(purpose, arguments)
+            _prepare(purpose, arguments, given)
     except OSError as error:
         raise SystemExit(installation.explain(error)) from error
     return _become(venv_python(), arguments)
@@ -164,7 +165,7 @@ def _write_stamp(stamp: dict) -> None:
 # Making it ready
 
 
-def _prepare(purpose: Purpose, arguments: list[str]) -> None:
+def _prepare(purpose: Purpose, arguments: list[str], given: str | None) -> None:
     """Leave `.venv` ready. Several starts at once: one does it, the others wait for it."""
     if examine(purpose)[0] == "ready":
         return
@@ -179,13 +180,14 @@ def _prepare(purpose: Purpose, arguments: list[str]) -> None:
             )
         if reason:
             say(reason)
+        stick = wheelhouse.find(given) if purpose == "learner" else None
         if state == "unusable":
             if running_in_venv():
                 # This interpreter lives in what is to be rebuilt. The one it was made from does the work.
                 sys.exit(_become(Path(sys._base_executable), arguments))
             installation.require_venv_module()
             _make()
-        _install(purpose)
+        _install(purpose, stick)
 
 
 def _make() -> None:
@@ -199,12 +201,14 @@ def _make() -> None:
     installation.make(VENV)
 
 
-def _install(purpose: Purpose) -> None:
+def _install(purpose: Purpose, stick: Path | None) -> None:
     before, (version, site_packages) = _stamp(), _probe()
     ours = is_ours()
     _write_stamp({"made_by_workshop": ours})
     try:
-        installation.install(packages_for(purpose), venv_python(), Path(site_packages))
+        installation.install(packages_for(purpose), venv_python(), Path(site_packages), stick)
+        if stick:
+            wheelhouse.bring_lambda_wheels(stick)
     except SystemExit:  # the installer gave up, and so had not begun to replace what was there
         _write_stamp(before | {"made_by_workshop": ours})
         raise
