@@ -1,10 +1,12 @@
 """A copy of the checkout for tests of the command line, where .venv, .workshop and the commands are the test's own."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from workshop.folders import CHECKOUT
@@ -30,6 +32,28 @@ def run(args):
 '''
 
 
+def wheel(folder: Path, name: str) -> str:
+    """A package of one empty module; returns its entry for a list with hashes."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+# What builds the checkout itself, where hatchling is not installed: it hands out a wheel that is there.
+BACKEND = """
+import pathlib, shutil
+
+def build_editable(folder, *_):
+    wheel = pathlib.Path(__file__).with_name("django_sqs_lambda_workshop-1.0-py3-none-any.whl")
+    return pathlib.Path(shutil.copy(wheel, folder)).name
+"""
+
+
 class Copy:
     """`run(*arguments)` is `python -m workshop ARGUMENTS` in the copy."""
 
@@ -51,6 +75,13 @@ class Copy:
         (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: django-sqs-lambda-workshop\nVersion: 1.0.0\n")
         origin = {"url": self.folder.resolve().as_uri(), "dir_info": {"editable": True}}
         (installed / "direct_url.json").write_text(json.dumps(origin))
+
+    def is_built_without_hatchling(self) -> None:
+        wheel(self.folder, "django_sqs_lambda_workshop")
+        (self.folder / "backend.py").write_text(BACKEND)
+        project = '[project]\nname = "django-sqs-lambda-workshop"\nversion = "1.0"\n'
+        system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        (self.folder / "pyproject.toml").write_text(project + system)
 
     def replace_command(self, name: str, packages: str) -> None:
         command = self.folder / "workshop" / "commands" / f"{name}.py"

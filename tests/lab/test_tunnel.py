@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,16 @@ from pyngrok.log import NgrokLog
 from workshop.lab import tunnel
 
 
+def no_network(*command) -> list[str]:
+    """The command in a network namespace of its own, which has nothing but loopback."""
+    script = 'ip link set lo up && exec "$@"'
+    return ["unshare", "--map-root-user", "--net", "sh", "-c", script, "sh", *map(str, command)]
+
+
+def has_namespaces() -> bool:
+    return bool(shutil.which("unshare")) and subprocess.run(no_network("true"), capture_output=True).returncode == 0
+
+
 @pytest.fixture(autouse=True)
 def pyngrok_as_it_was(monkeypatch):
     def download(*args, **kwargs):
@@ -38,6 +49,25 @@ def test_without_an_authtoken_the_offline_agent_is_used_and_says_so(tmp_path):
     assert "offline agent" in said
     assert "stays on this machine" in said
     assert ngrok.get_version()[0].endswith("workshop-offline")
+
+
+WITHOUT_NETWORK = """
+import pathlib, sys, threading, urllib.request
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pyngrok import ngrok
+from workshop.lab import tunnel
+server = HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+tunnel.configure(pathlib.Path(sys.argv[1]), None)
+print(urllib.request.urlopen(ngrok.connect(server.server_port).public_url).status)
+"""
+
+
+@pytest.mark.skipif(not has_namespaces(), reason="no network namespaces here (Linux has them, not for everybody)")
+def test_a_machine_without_any_network_reaches_its_own_django_through_the_tunnel(tmp_path):
+    command = no_network(sys.executable, "-c", WITHOUT_NETWORK, tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "200", done.stderr
 
 
 def test_with_an_authtoken_the_real_agent_is_used_and_says_so(tmp_path):

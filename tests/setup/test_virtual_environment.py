@@ -1,7 +1,6 @@
 """`.venv`: made once, completed when it changed, rebuilt when it broke, and a sentence for each obstacle."""
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -11,11 +10,10 @@ import sys
 import tempfile
 import threading
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
-from copied_checkout import Copy
+from copied_checkout import Copy, wheel
 
 from workshop.setup import installation, virtual_environment
 from workshop.setup.virtual_environment import examine
@@ -27,28 +25,6 @@ WITHOUT_UV = os.pathsep.join(
 UNREACHABLE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1", "UV_INDEX_URL": "http://127.0.0.1:9"}
 
 
-def wheel(folder: Path, name: str) -> str:
-    """A package of one empty module; returns its entry for a list with hashes."""
-    path = folder / f"{name}-1.0-py3-none-any.whl"
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{name}.py", "")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
-
-
-# What builds the checkout itself, where hatchling is not installed: it hands out a wheel that is there.
-BACKEND = """
-import pathlib, shutil
-
-def build_editable(folder, *_):
-    wheel = pathlib.Path(__file__).with_name("django_sqs_lambda_workshop-1.0-py3-none-any.whl")
-    return pathlib.Path(shutil.copy(wheel, folder)).name
-"""
-
-
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
     """A checkout that needs one small package, which lies beside it, and three commands that say where they run."""
@@ -58,11 +34,7 @@ def copy(tmp_path, monkeypatch):
     monkeypatch.setenv("UV_NO_INDEX", "1")
     (tmp_path / "wheels").mkdir()
     copy = Copy(tmp_path / "a checkout")
-    wheel(copy.folder, "django_sqs_lambda_workshop")
-    (copy.folder / "backend.py").write_text(BACKEND)
-    project = '[project]\nname = "django-sqs-lambda-workshop"\nversion = "1.0"\n'
-    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    (copy.folder / "pyproject.toml").write_text(project + system)
+    copy.is_built_without_hatchling()
     (copy.folder / "requirements" / "learner.txt").write_text(wheel(tmp_path / "wheels", "first_package"))
     copy.replace_command("demo", "needed")
     copy.replace_command("doctor", "if installed")

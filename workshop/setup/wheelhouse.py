@@ -27,7 +27,8 @@ RECORD = "made-for.json"
 LAMBDA = "lambda"  # the wheels of the Lambda package, a folder for each architecture
 
 # What the Python of each system says of itself in markers, and the tags of wheels that run there.
-# Linux: glibc 2.28 and newer (Debian 10, Ubuntu 20.04, RHEL 8). macOS: 14 and newer.
+# Linux: glibc 2.28 and newer (Debian 10, Ubuntu 20.04, RHEL 8). macOS: 14 and newer, and Apple's own processors: for
+# Intel's, cryptography (moto needs it) has no wheels any more.
 SYSTEMS = {
     "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
     "macos": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"},
@@ -37,7 +38,6 @@ PROCESSORS = {
     ("linux", "x86_64"): [*(f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)), "manylinux2014_x86_64"],
     ("linux", "arm64"): [*(f"manylinux_2_{minor}_aarch64" for minor in range(28, 16, -1)), "manylinux2014_aarch64"],
     ("macos", "arm64"): ["macosx_14_0_arm64"],  # pip adds the older ones itself
-    ("macos", "x86_64"): ["macosx_14_0_x86_64"],
     ("windows", "x86_64"): ["win_amd64"],
 }
 USUAL = {"linux": "x86_64", "macos": "arm64", "windows": "x86_64"}  # where no processor is named

@@ -52,8 +52,7 @@ class Exchange:
 def upstream_session() -> aiohttp.ClientSession:
     """The session for all endpoints. It adds nothing of its own to a request and keeps nothing of a response."""
     return aiohttp.ClientSession(
-        # IPv4 alone: Django listens on 127.0.0.1, and where localhost means ::1 first, Windows needs a quarter of a
-        # second to go on. No look at certificates: ngrok's agent takes self-signed ones of a local server, too.
+        # No look at certificates: ngrok's agent takes self-signed ones of a local server, too.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION, family=socket.AF_INET, ssl=False),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -86,6 +85,10 @@ class Endpoint:
         self.name = name
         self.public_url = ""
         self._upstream = upstream
+        # Not by its name: a machine without any network does not resolve localhost (aiohttp asks getaddrinfo with
+        # AI_ADDRCONFIG), and where it means ::1 first, Windows needs a quarter of a second to go on to Django's.
+        url = URL(upstream)
+        self._address = str(url.with_host("127.0.0.1") if url.host == "localhost" else url).removesuffix("/")
         self._session = session
         self._exchanges = exchanges
         self._host_header = URL(upstream).authority if host_header == "rewrite" else host_header
@@ -124,7 +127,7 @@ class Endpoint:
         try:
             upstream = await self._session.request(
                 request.method,
-                URL(self._upstream + exchange.uri, encoded=True),
+                URL(self._address + exchange.uri, encoded=True),
                 headers=self._headers(request),
                 data=request.content if request.body_exists else None,
                 allow_redirects=False,
