@@ -6,6 +6,7 @@
     timeline([(0.0, "Django", "saved"), (0.004, "SQS", "received the message")])
     time_axis([("a message", [(0, 1.2, "waiting"), (1.2, 3.2, "in flight")])])
     source(SqSManager.send)                the code as it stands in its file
+    link("http://127.0.0.1:8000/")         a page to open, at the address that the reader's browser reaches
     frame("http://127.0.0.1:8000/live/")   a page inside the notebook
 
 Each result but `compare`'s shows itself in JupyterLab and on GitHub, and has a plain text form for a terminal.
@@ -18,9 +19,11 @@ from textwrap import dedent
 
 from IPython.display import Code, IFrame
 
+from workshop.lab import browser
+
 from .figures import INK, Figure, time_axis
 
-__all__ = ["Table", "compare", "frame", "pipeline", "queues", "source", "time_axis", "timeline"]
+__all__ = ["Table", "compare", "frame", "link", "pipeline", "queues", "source", "time_axis", "timeline"]
 
 PARTS = {  # name -> title, subtitle
     "sender": ("Django", "saves and sends"),
@@ -138,6 +141,27 @@ class _Frame(IFrame):
         return f"in a frame: {self.src}"
 
 
-def frame(url: str, height: int = 620) -> IFrame:
+class Link:
+    """A page of this machine, to open in another tab."""
+
+    def __init__(self, url: str):
+        self.href = browser.address(url)
+        self.problem = browser.unreachable(url)
+
+    def __repr__(self) -> str:
+        return self.problem or self.href
+
+    def _repr_html_(self) -> str:
+        return escape(self.problem) or f'<a href="{escape(self.href)}" target="_blank">{escape(self.href)}</a>'
+
+
+def link(url: str) -> Link:
+    """The page at `url`, under the address where the reader's browser finds it, on a hub as on a laptop."""
+    return Link(url)
+
+
+def frame(url: str, height: int = 620) -> IFrame | Link:
     """A page in a frame, `height` pixels high. JupyterLab shows it; GitHub shows nothing in its place."""
-    return _Frame(url, width="100%", height=height)
+    if browser.unreachable(url):
+        return Link(url)
+    return _Frame(browser.address(url), width="100%", height=height)

@@ -1,8 +1,15 @@
-"""Where things lie. Standard library only."""
+"""Where things lie. Standard library only.
 
+Where many people share one checkout, each has a folder of their own, and `WORKSHOP_HOME` names it: chapters, exercises,
+`.env` and all that the kit creates are there then (see workshop/jupyter/home.py).
+"""
+
+import os
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-WORK_FOLDER = CHECKOUT / ".workshop"  # everything that the kit creates besides .venv; git ignores it
+HOME = Path(os.environ.get("WORKSHOP_HOME") or CHECKOUT).expanduser().resolve()  # what a learner works in
+ENV_FILE = HOME / ".env"
+WORK_FOLDER = HOME / ".workshop"  # everything that the kit creates besides .venv; git ignores it
 LAMBDA_WHEELS = WORK_FOLDER / "wheels"  # what the deployment package is made of, kept for a time without a network
 RUNS_FOLDER = WORK_FOLDER / "runs"  # a folder for each process that opens a lab

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from workshop.folders import CHECKOUT
+from workshop.folders import ENV_FILE
 
 from . import env_file as env_files
 
@@ -31,7 +31,7 @@ class Settings:
     values: dict[str, str]
 
 
-def load(env_file: Path = CHECKOUT / ".env") -> Settings:
+def load(env_file: Path = ENV_FILE) -> Settings:
     """Read `.env` and the environment. Raises SettingsError that names the file or the variable to correct."""
     try:
         in_file = env_files.parse(env_files.read(env_file))

@@ -5,7 +5,7 @@ starts, runs the function on, and keeps until Ctrl-C. With --aws it works on you
 which one it is, what will be created and what that costs, and after a yes from you.
 """
 
-from workshop.folders import CHECKOUT
+from workshop.folders import ENV_FILE
 from workshop.names import FUNCTION_NAME, QUEUE_NAME, STACK_NAME
 
 LOOK_EVERY = 0.5  # seconds between two looks whether the stack is still there
@@ -70,7 +70,7 @@ def _deploy_to_aws(args) -> None:
         endpoint_allowlist=allowlist,
         stack_name=args.stack_name,
         parameters=_parameters(args),
-        env_file=CHECKOUT / ".env",
+        env_file=ENV_FILE,
     )
     print(f"Django's IAM user needs infra/sender-policy.json, for account {account.id} and {account.region}.")
     print(f"Watch what the function logs with: aws logs tail /aws/lambda/{args.function_name} --follow")
@@ -117,7 +117,7 @@ def _deploy_at(account, args, chosen):
         endpoint_allowlist=_allowlist(args, chosen, default="127.0.0.1,localhost"),
         stack_name=args.stack_name,
         parameters=_parameters(args),
-        env_file=CHECKOUT / ".env",
+        env_file=ENV_FILE,
         poll_interval=0.2,
     )
     return made, deployment
@@ -164,7 +164,7 @@ def _keep_local_aws(args, chosen) -> None:
                 time.sleep(LOOK_EVERY)
         print(f"\nThe stack {args.stack_name} is gone: `destroy` has taken it down. So this ends, too.")
     finally:
-        destroy(account, stack_name=args.stack_name, env_file=CHECKOUT / ".env", say=lambda text: None)
+        destroy(account, stack_name=args.stack_name, env_file=ENV_FILE, say=lambda text: None)
         aws.stop()
 
 

@@ -3,7 +3,7 @@
 With --aws it works on your own account, after showing which one and how many messages would be lost.
 """
 
-from workshop.folders import CHECKOUT
+from workshop.folders import ENV_FILE
 from workshop.names import STACK_NAME
 
 HELP = "takes down what deploy brought up"
@@ -21,7 +21,7 @@ def run(args) -> None:
     from workshop.cloud.deployment import destroy, has_stack, waiting_messages
     from workshop.commands.deploy import confirm
 
-    env_file = CHECKOUT / ".env"
+    env_file = ENV_FILE
     try:
         chosen = choices.load()
         if args.aws:

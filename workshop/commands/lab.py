@@ -7,7 +7,7 @@ neither used nor changed.
 import os
 import sys
 
-from workshop.folders import CHECKOUT
+from workshop.folders import HOME
 
 HELP = "opens the first chapter in JupyterLab, in your browser"
 
@@ -50,13 +50,15 @@ def _start(args, notebook: str) -> None:
     import signal
     import time
 
-    from workshop.jupyter import configuration
+    from workshop.jupyter import configuration, home
     from workshop.lab.processes import Child, ProcessFailed, free_port
 
     if args.port and not _is_free(args.port):
         args.parser.error(f"port {args.port} cannot be used: it is taken, or not a port. Leave --port out.")
     port = args.port or free_port()
     token = secrets.token_hex(24)
+    for path in home.prepare():
+        print(f"There is a newer {path.relative_to(HOME)}. Yours was left as it is; reset takes the new one.")
     configuration.write_defaults()
     configuration.trust_notebooks()
     server = Child(
@@ -68,14 +70,7 @@ def _start(args, notebook: str) -> None:
             "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={port}",
             "--ServerApp.port_retries=0",
-            f"--ServerApp.root_dir={CHECKOUT}",
-            f"--LabApp.app_settings_dir={configuration.DEFAULTS_FOLDER}",
-            "--LabApp.extension_manager=readonly",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            *([] if args.author else ["--ServerApp.contents_manager_class=workshop.jupyter.contents.ChapterContents"]),
-            "--SlidesExporter.template_name=workshop_slides",  # as jupyter nbconvert has it
-            "--KernelSpecManager.allowed_kernelspecs=python3",
-            "--LanguageServerManager.autodetect=False",  # looking for them calls npm, which writes into the home folder
+            *configuration.options(args.author),
         ],
         folder=configuration.FOLDER,
         env={**configuration.environment(), "JUPYTER_TOKEN": token},
@@ -101,7 +96,7 @@ def _start(args, notebook: str) -> None:
 
 
 def _address(port: int, token: str, notebook: str) -> str:
-    path = f"lab/tree/{notebook}" if (CHECKOUT / notebook).exists() else "lab"
+    path = f"lab/tree/{notebook}" if (HOME / notebook).exists() else "lab"
     return f"http://127.0.0.1:{port}/{path}?token={token}"
 
 

@@ -3,7 +3,7 @@
 Your own version is not lost: it is kept, with date and time in its name, in the folder .workshop/kept.
 """
 
-from workshop.folders import CHECKOUT
+from workshop.folders import HOME
 
 HELP = "puts a chapter back as it was shipped, and keeps yours"
 PACKAGES = "not needed"
@@ -17,7 +17,7 @@ def add_arguments(parser):
 def run(args) -> None:
     from workshop.jupyter import shipped
 
-    folder = CHECKOUT / ("exercises" if args.exercise else "notebooks")
+    folder = HOME / ("exercises" if args.exercise else "notebooks")
     names = sorted(path.name for path in folder.glob("[0-9][0-9]_*.ipynb"))
     name = next((name for name in names if name[:2] == args.chapter.zfill(2)), None)
     if name is None:

@@ -17,10 +17,10 @@ from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
-from workshop.folders import CHECKOUT
+from workshop.folders import HOME
 
-SOLUTIONS = CHECKOUT / "solutions"
-EXERCISES = CHECKOUT / "exercises"
+SOLUTIONS = HOME / "solutions"
+EXERCISES = HOME / "exercises"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 REGION = re.compile(rf"^(?P<indent> *){BEGIN}\n.*?^ *{END} *$\n?", re.DOTALL | re.MULTILINE)
 PLACEHOLDER = r"\g<indent># Write your code here.\n\g<indent>...\n"

@@ -7,7 +7,7 @@ jupyter.trust_notebooks()    # so that the saved pictures of the workshop's own 
 
 import json
 
-from workshop.folders import CHECKOUT, WORK_FOLDER
+from workshop.folders import HOME, WORK_FOLDER
 
 FOLDER = WORK_FOLDER / "jupyter"
 DATA_FOLDER = FOLDER / "data"
@@ -40,6 +40,20 @@ def environment() -> dict[str, str]:
     }
 
 
+def options(author: bool = False) -> list[str]:
+    """Arguments for the server, the same for a laptop and a hub. An author sees chapters with their outputs."""
+    return [
+        f"--ServerApp.root_dir={HOME}",
+        f"--LabApp.app_settings_dir={DEFAULTS_FOLDER}",
+        "--LabApp.extension_manager=readonly",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *([] if author else ["--ServerApp.contents_manager_class=workshop.jupyter.contents.ChapterContents"]),
+        "--SlidesExporter.template_name=workshop_slides",  # as jupyter nbconvert has it
+        "--KernelSpecManager.allowed_kernelspecs=python3",
+        "--LanguageServerManager.autodetect=False",  # looking for them calls npm, which writes into the home folder
+    ]
+
+
 def write_defaults() -> None:
     DEFAULTS_FOLDER.mkdir(parents=True, exist_ok=True)
     (DEFAULTS_FOLDER / "overrides.json").write_text(json.dumps(DEFAULTS, indent=1), encoding="utf-8")
@@ -52,7 +66,7 @@ def trust_notebooks() -> None:
 
     DATA_FOLDER.mkdir(parents=True, exist_ok=True)
     notary = NotebookNotary(data_dir=str(DATA_FOLDER))
-    for path in [path for name in ("notebooks", "exercises", "solutions") for path in CHECKOUT.glob(f"{name}/*.ipynb")]:
+    for path in [path for name in ("notebooks", "exercises", "solutions") for path in HOME.glob(f"{name}/*.ipynb")]:
         try:
             notary.sign(nbformat.read(path, as_version=4))
         except (OSError, ValueError):  # a notebook that cannot be read is JupyterLab's to complain about

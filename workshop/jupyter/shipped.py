@@ -12,16 +12,16 @@ import subprocess
 import time
 from pathlib import Path
 
-from workshop.folders import CHECKOUT, WORK_FOLDER
+from workshop.folders import CHECKOUT, HOME, WORK_FOLDER
 
-FOLDERS = ("notebooks", "exercises")  # of the checkout: what a learner works in
+FOLDERS = ("notebooks", "exercises")  # what a learner works in
 SHIPPED_FOLDER = WORK_FOLDER / "shipped"
 KEPT_FOLDER = WORK_FOLDER / "kept"
 
 
 def is_shipped(path: Path) -> bool:
     """Whether `path` is one of the workshop's own chapters or exercises."""
-    return path.suffix == ".ipynb" and path.parent in [CHECKOUT / folder for folder in FOLDERS]
+    return path.suffix == ".ipynb" and path.parent in [HOME / folder for folder in FOLDERS]
 
 
 def is_untouched(path: Path) -> bool:
@@ -30,29 +30,37 @@ def is_untouched(path: Path) -> bool:
     Once a learner has saved, the kept bytes tell. Before that git does, for another editor may have been at work.
     Without git nothing does, and a file is taken for untouched: it is shown without outputs, and nothing is lost.
     """
-    kept = _shipped_copy(path)
+    kept = copy_of(path)
     if kept.exists():
         return kept.read_bytes() == path.read_bytes()
+    if HOME != CHECKOUT:
+        return False
     status = _git("status", "--porcelain", "--", str(path)).stdout
     return status.strip() == b"" or status.startswith(b"??")  # untracked: a download, unpacked in another repository
 
 
 def keep(path: Path) -> None:
     """Put the shipped bytes aside. Call it before the first save of the learner's own."""
-    _write(_shipped_copy(path), path.read_bytes())
+    write(copy_of(path), path.read_bytes())
 
 
 def put_back(path: Path) -> Path | None:
     """Restore the shipped bytes; the learner's version is moved to .workshop/kept, with date and time in its name."""
     if path.exists() and is_untouched(path):
         return None
-    shipped = _shipped_copy(path)
-    original = shipped.read_bytes() if shipped.exists() else _committed(path)
+    shipped = copy_of(path)
+    if HOME != CHECKOUT:  # the newest is there
+        original = (CHECKOUT / path.relative_to(HOME)).read_bytes()
+    else:
+        original = shipped.read_bytes() if shipped.exists() else _committed(path)
     mine = KEPT_FOLDER / f"{path.parent.name}-{path.stem}-{time.strftime('%Y-%m-%d-%H%M%S')}.ipynb"
     if path.exists():
-        _write(mine, path.read_bytes())
-    _write(path, original)
-    shipped.unlink(missing_ok=True)
+        write(mine, path.read_bytes())
+    write(path, original)
+    if HOME != CHECKOUT:
+        write(shipped, original)
+    else:
+        shipped.unlink(missing_ok=True)
     return mine
 
 
@@ -63,7 +71,8 @@ def _committed(path: Path) -> bytes:
     return shown.stdout
 
 
-def _shipped_copy(path: Path) -> Path:
+def copy_of(path: Path) -> Path:
+    """Where the shipped bytes of `path` are kept, if they are."""
     return SHIPPED_FOLDER / path.parent.name / path.name
 
 
@@ -74,7 +83,7 @@ def _git(*arguments: str) -> subprocess.CompletedProcess:
         return subprocess.CompletedProcess(arguments, 128, b"", b"")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """All of it or nothing: a full disk must not leave half a notebook."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half_written = path.with_name(f"{path.name}.{os.getpid()}.part")

@@ -10,6 +10,7 @@ import http.client
 from pathlib import Path
 from urllib.parse import quote
 
+from . import browser
 from .processes import Child
 
 THREADS = 8  # requests handled at once: SQLite takes one writer at a time, the rest wait for a lock
@@ -35,10 +36,11 @@ class DjangoServer:
             [
                 *("--host", "127.0.0.1", "--port", port, "--threads", THREADS),
                 *("--connection-limit", CONNECTIONS, "--channel-timeout", SILENCE, "--cleanup-interval", SILENCE),
+                *(["--no-clear-untrusted-proxy-headers"] if browser.on_a_hub() else []),  # the hub's proxy says https
                 "workshop_django.config.wsgi:application",
             ],
             folder=folder,
-            env=env,
+            env={**(env or {}), **browser.django_environment(port)},
         )
 
     @property

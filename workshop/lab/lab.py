@@ -33,7 +33,7 @@ from workshop.cloud.terminal import for_the_aws_cli
 from workshop.names import ACCOUNT_ID, DEAD_LETTER_QUEUE_NAME, QUEUE_NAME, RECEIVER_PATH, REGION
 from workshop.run_folders import run_folder
 
-from . import tunnel
+from . import browser, tunnel
 from .django_server import DjangoServer, sqlite_url
 from .local_aws import LocalAws
 from .processes import ProcessFailed, free_port, is_free
@@ -306,7 +306,7 @@ class Lab:
             "SECRET_KEY": self._secret_key,
             "DEBUG": "true",
             "ALLOWED_HOSTS": ",".join(hosts),
-            "CSRF_TRUSTED_ORIGINS": self.public_url or "",
+            "CSRF_TRUSTED_ORIGINS": ",".join(filter(None, [self.public_url, browser.origin(self.server.port)])),
             "DATABASE_URL": sqlite_url(self.folder / "db.sqlite3"),
             "MEDIA_ROOT": str(self.folder / "media"),
             "APP_KEY": self.app_key,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from workshop.folders import CHECKOUT, WORK_FOLDER
+from workshop.folders import CHECKOUT, ENV_FILE, WORK_FOLDER
 from workshop.jupyter import configuration
 from workshop.names import PROGRAM
 from workshop.run_folders import unused_run_folders, used_run_folders
@@ -136,7 +136,7 @@ def ports() -> Iterator[Finding]:
 
 def settings() -> Iterator[Finding]:
     """Is `.env` text that can be read, and are the values usable, of it and of the environment?"""
-    env_file = CHECKOUT / ".env"
+    env_file = ENV_FILE
     try:
         values, unread = _values()
     except UnicodeDecodeError:
@@ -161,7 +161,7 @@ def settings() -> Iterator[Finding]:
 
 def _values() -> tuple[dict[str, str], list[int]]:
     """The values of `.env` and of the environment, which wins; and the numbers of the lines that are not understood."""
-    path = CHECKOUT / ".env"
+    path = ENV_FILE
     if path.is_fifo():  # a password manager may offer it like that, and to read one that nobody writes to would hang
         return dict(os.environ), []
     text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
@@ -220,7 +220,7 @@ def _malformed(values: dict[str, str]) -> list[Finding]:
         if value and not is_good(value):
             words = f"{name} cannot be used." if name in SECRET else f"{name} is {value!r}, which cannot be used."
             state = "problem" if met_by_a_lab or inherited else "note"
-            where = "the environment" if inherited else CHECKOUT / ".env"
+            where = "the environment" if inherited else ENV_FILE
             found.append(Finding("Settings", state, words, f"In {where}, make it {to_write}."))
     return found
 

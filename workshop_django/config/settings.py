@@ -17,6 +17,11 @@ DEBUG = environment.flag("DEBUG")
 SECRET_KEY = environment.required("SECRET_KEY", "50 random characters or more, kept secret.")
 ALLOWED_HOSTS = environment.words("ALLOWED_HOSTS", "127.0.0.1,localhost" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = environment.words("CSRF_TRUSTED_ORIGINS")
+FORCE_SCRIPT_NAME = environment.text("FORCE_SCRIPT_NAME") or None  # the path below which a proxy serves this site
+# Behind a load balancer that speaks HTTPS for us and sets, or removes, this header on every request: only then may it
+# be believed. The variable holds its name, usually X-Forwarded-Proto.
+if proxy_header := environment.text("SECURE_PROXY_SSL_HEADER"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_" + proxy_header.upper().replace("-", "_"), "https")
 
 # The source guide's names
 APP_KEY = environment.text("APP_KEY")  # whoever sends it may post to the receiver; unset, nobody may
@@ -130,10 +135,6 @@ SPECTACULAR_SETTINGS = {
 DEFAULT_EXCEPTION_REPORTER = "workshop_django.config.exception_reporter.KeysHidden"
 
 if not DEBUG:
-    # Behind a load balancer that speaks HTTPS for us and sets, or removes, this header on every request: only then
-    # may it be believed. The variable holds its name, usually X-Forwarded-Proto.
-    if proxy_header := environment.text("SECURE_PROXY_SSL_HEADER"):
-        SECURE_PROXY_SSL_HEADER = ("HTTP_" + proxy_header.upper().replace("-", "_"), "https")
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # load balancers ask over plain HTTP
     SECURE_HSTS_SECONDS = 365 * 24 * 3600

@@ -45,4 +45,4 @@ if settings.DEBUG:
     # In production, the proxy in front serves the styles, from STATIC_ROOT, where `manage.py collectstatic` put them.
     # Not so media: those are for who is logged in, and need the header that keeps a browser from taking an upload for
     # a page.
-    urlpatterns += staticfiles_urlpatterns()
+    urlpatterns += staticfiles_urlpatterns("static/")  # not STATIC_URL, which has FORCE_SCRIPT_NAME in it

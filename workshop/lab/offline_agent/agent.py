@@ -12,6 +12,7 @@ from collections import deque
 from aiohttp import web
 from yarl import URL
 
+from .. import browser
 from .forwarding import Endpoint, Exchange, upstream_session
 from .page import page
 
@@ -87,7 +88,8 @@ class Agent:
 
     async def page(self, request: web.Request) -> web.Response:
         urls = [endpoint.public_url for endpoint in self._endpoints.values()]
-        return web.Response(text=page(self._exchanges, urls), content_type="text/html")
+        prefix = browser.prefix(request.url.port) if "X-Forwarded-Prefix" in request.headers else ""
+        return web.Response(text=page(self._exchanges, urls, prefix), content_type="text/html")
 
 
 def refused(status: int, message: str) -> web.HTTPException:
@@ -102,7 +104,7 @@ def refused(status: int, message: str) -> web.HTTPException:
 async def from_this_machine_alone(request: web.Request, handler) -> web.StreamResponse:
     """A page in the person's browser may send requests here, too: not under a name of its own (DNS rebinding),
     and nothing that changes anything, for a form cannot send JSON nor a DELETE."""
-    if request.url.host not in ("127.0.0.1", "localhost"):
+    if request.url.host not in ("127.0.0.1", "localhost") and not browser.on_a_hub():
         raise refused(403, f"the agent answers to 127.0.0.1 and localhost, not to {request.host}")
     if request.method == "POST" and request.content_type != "application/json":
         raise refused(400, "the Content-Type must be application/json")

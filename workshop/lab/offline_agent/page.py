@@ -3,19 +3,22 @@
 import html
 from collections.abc import Iterable
 
+from .. import browser
 from .forwarding import Exchange
 
 
-def page(exchanges: Iterable[Exchange], public_urls: list[str]) -> str:
-    links = ", ".join(f'<a href="{url}">{url}</a>' for url in public_urls)
+def page(exchanges: Iterable[Exchange], public_urls: list[str], prefix: str = "") -> str:
+    """The page. `prefix`: the path below which a hub's proxy serves it."""
+    links = ", ".join(f'<a href="{browser.address(url)}">{url}</a>' for url in public_urls)
     rows = "".join(
         f"<tr><td>{e.start:%H:%M:%S}</td><td>{html.escape(e.method)}</td>"
-        f'<td><a href="/api/requests/http/{e.id}">{html.escape(e.uri)}</a></td>'
+        f'<td><a href="{prefix}/api/requests/http/{e.id}">{html.escape(e.uri)}</a></td>'
         f"<td>{f'{e.status} {html.escape(e.reason)}' if e.status else 'no answer yet'}</td>"
         f'<td class="number">{f"{e.duration / 1e6:.1f} ms" if e.duration else ""}</td></tr>'
         for e in exchanges
     )
     return PAGE.format(
+        prefix=prefix,
         tunnels=f"Open tunnels: {links}" if links else "No tunnel is open.",
         requests=f"<table>{TABLE_HEAD}{rows}</table>" if rows else "<p>No request has come through a tunnel yet.</p>",
     )
@@ -39,6 +42,6 @@ th, td {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #888;
 <h1>Requests through the tunnel</h1>
 <p>{tunnels}</p>
 {requests}
-<p><a href="/inspect/http">Reload</a></p>
+<p><a href="{prefix}/inspect/http">Reload</a></p>
 </body></html>
 """
