@@ -140,6 +140,13 @@ class _Frame(IFrame):
     def __repr__(self) -> str:
         return f"in a frame: {self.src}"
 
+    def _repr_html_(self) -> str:
+        return f"{_anchor(self.src)}{super()._repr_html_()}"
+
+
+def _anchor(href: str) -> str:
+    return f'<a href="{escape(href)}" target="_blank">{escape(href)}</a>'
+
 
 class Link:
     """A page of this machine, to open in another tab."""
@@ -152,7 +159,7 @@ class Link:
         return self.problem or self.href
 
     def _repr_html_(self) -> str:
-        return escape(self.problem) or f'<a href="{escape(self.href)}" target="_blank">{escape(self.href)}</a>'
+        return escape(self.problem) or _anchor(self.href)
 
 
 def link(url: str) -> Link:
@@ -161,7 +168,7 @@ def link(url: str) -> Link:
 
 
 def frame(url: str, height: int = 620) -> IFrame | Link:
-    """A page in a frame, `height` pixels high. JupyterLab shows it; GitHub shows nothing in its place."""
+    """A page in a frame, `height` pixels high, and a link to it. JupyterLab shows it; GitHub shows the link alone."""
     if browser.unreachable(url):
         return Link(url)
     return _Frame(browser.address(url), width="100%", height=height)

@@ -74,9 +74,10 @@ def made(tmp_path_factory, index):
             wheels = author.work / "wheels" / architecture
             wheels.mkdir(parents=True, exist_ok=True)
             (wheels / f"{name.replace('-', '_')}-{version}-{architecture}.whl").write_text("")
-    targets = [part for target in sorted({*map(str, map(Target.named, HAVE)), str(this_machine())}) for part in ("--for", target)]
+    targets = {*map(str, map(Target.named, HAVE)), str(this_machine())}
+    options = [part for target in sorted(targets) for part in ("--for", target)]
     where = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index[0])}
-    done = author.run("wheelhouse", str(folder / "wheelhouse"), *targets, **where)
+    done = author.run("wheelhouse", str(folder / "wheelhouse"), *options, **where)
     assert done.returncode == 0, done.stderr
     return folder / "wheelhouse", done.stderr
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from workshop import locks
-from workshop.folders import CHECKOUT, WORK_FOLDER
+from workshop.folders import CHECKOUT, HOME, WORK_FOLDER
 
 LOG = WORK_FOLDER / "install.log"
 DOWNLOADS = WORK_FOLDER / "install"  # removed once everything is installed
@@ -214,8 +214,9 @@ def disk_full() -> str:
 
 def read_only(detail: str) -> str:
     return (
-        f"The workshop cannot write to {CHECKOUT} ({detail}). Move the folder to a place that you may write "
-        "to, for example your home folder, then run this again."
+        f"The workshop cannot write to {HOME} ({detail}). If the folder is yours, move it to a place that you may write "
+        "to, for example your home folder. If it is somebody else's, set WORKSHOP_HOME to a folder of your own (export "
+        "WORKSHOP_HOME=~/workshop). Then run this again."
     )
 
 
@@ -265,6 +266,8 @@ def explain(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return disk_full()
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if HOME != CHECKOUT and not os.access(CHECKOUT, os.W_OK):
+            return f"The packages are not installed in {CHECKOUT}: ask its owner to run python3 -m workshop lab there."
         return read_only(f"{error.filename}: {error.strerror}")
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return f"{error.filename} is in the way: it should be a folder. Move it away, then run this again."

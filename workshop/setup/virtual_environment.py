@@ -6,6 +6,7 @@ Standard library only: this runs before there are any packages. Every foreseen o
 with a sentence that says what to do.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from workshop import OLDEST
-from workshop.folders import CHECKOUT
+from workshop.folders import CHECKOUT, HOME
 
 from . import installation, wheelhouse
 from .installation import Purpose, packages_for, say
@@ -42,9 +43,13 @@ def enter(need: Need, arguments: list[str], given: str | None = None) -> int | N
     wheelhouse that a person named for this start.
     """
     purpose: Purpose = "tests" if need == "needed for tests" else "learner"
-    if need == "not needed" or ready_here(purpose):
+    if need == "not needed":
         return None
     try:
+        if need.startswith("needed"):
+            _require_a_folder_to_work_in()
+        if ready_here(purpose):
+            return None
         if need == "if installed":
             if running_in_venv() or examine(purpose)[0] != "ready":
                 return None
@@ -53,6 +58,13 @@ def enter(need: Need, arguments: list[str], given: str | None = None) -> int | N
     except OSError as error:
         raise SystemExit(installation.explain(error)) from error
     return _become(venv_python(), arguments)
+
+
+def _require_a_folder_to_work_in() -> None:
+    """OSError where this person may not write to their folder: it is somebody else's checkout."""
+    existing = next(folder for folder in (HOME, *HOME.parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        raise PermissionError(errno.EACCES, "permission denied", str(existing))
 
 
 def running_in_venv() -> bool:
