@@ -314,7 +314,7 @@ def test_a_folder_that_may_not_be_written_to_is_a_sentence():
     assert done.returncode == 1
     assert f"The workshop cannot write to {copy.folder}" in done.stderr
     assert "Permission denied" in done.stderr
-    assert "Move the folder to a place that you may write to" in done.stderr
+    assert "WORKSHOP_HOME" in done.stderr
     assert "Traceback" not in done.stderr
 
 

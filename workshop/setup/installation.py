@@ -214,8 +214,8 @@ def disk_full() -> str:
 
 def read_only(detail: str) -> str:
     return (
-        f"The workshop cannot write to {HOME} ({detail}). If the folder is yours, move it to a place that you may write "
-        "to, for example your home folder. If it is somebody else's, set WORKSHOP_HOME to a folder of your own (export "
+        f"The workshop cannot write to {HOME} ({detail}). If it is yours, move it to a place that you may write to, "
+        "for example your home folder. If it is somebody else's, set WORKSHOP_HOME to a folder of your own (export "
         "WORKSHOP_HOME=~/workshop). Then run this again."
     )
 

@@ -64,7 +64,7 @@ def _require_a_folder_to_work_in() -> None:
     """OSError where this person may not write to their folder: it is somebody else's checkout."""
     existing = next(folder for folder in (HOME, *HOME.parents) if folder.exists())
     if not os.access(existing, os.W_OK):
-        raise PermissionError(errno.EACCES, "permission denied", str(existing))
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(existing))
 
 
 def running_in_venv() -> bool:
