@@ -21,6 +21,14 @@ def test_ruff_is_clean(command):
     assert ruff.returncode == 0, ruff.stdout + ruff.stderr
 
 
+def test_bandit_has_nothing_to_say():
+    places = ["-c", "pyproject.toml", "-r", "lambda_function.py", "workshop", "workshop_django"]
+    bandit = subprocess.run(
+        [sys.executable, "-m", "bandit", "-q", *places], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert bandit.returncode == 0, bandit.stdout + bandit.stderr
+
+
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: path.relative_to(CHECKOUT).as_posix())
 def test_the_product_never_imports_the_kit(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ KIT = [
     "cloud",
     "functions",
     "lab",
+    "faults",
     "jupyter",
     "setup",
     "figures",

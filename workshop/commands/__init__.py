@@ -31,7 +31,7 @@ from workshop.names import PROGRAM
 
 GROUPS = {
     "Learn": ["lab", "demo", "exercises", "progress", "reset"],
-    "Look after it": ["doctor", "test", "bench", "clean"],
+    "Look after it": ["doctor", "test", "bench", "soak", "clean"],
     "Go to AWS": ["package", "deploy", "destroy", "logs"],
     "Write chapters": ["make-exercises"],
     "Teach": ["wheelhouse"],

@@ -87,7 +87,7 @@ def read(text: object) -> Template:
     if not isinstance(text, str):
         raise Wrong(f"a template is a text, and this is {kind(text)}")
     try:
-        template = yaml.load(text, Loader=_Loader)  # noqa: S506  its base is the safe one
+        template = yaml.load(text, Loader=_Loader)  # noqa: S506  its base is the safe one # nosec B506
     except yaml.MarkedYAMLError as error:
         raise Wrong(f"this is not YAML, line {error.problem_mark.line + 1}: {error.problem}") from None
     except yaml.YAMLError as error:

@@ -52,6 +52,10 @@ class DjangoServer:
         return self._child.log_path
 
     @property
+    def pid(self) -> int | None:
+        return self._child.pid
+
+    @property
     def alive(self) -> bool:
         return self._child.alive
 
@@ -61,6 +65,10 @@ class DjangoServer:
 
     def stop(self) -> None:
         self._child.stop()
+
+    def kill(self) -> None:
+        """As `kill -9`, for it and its worker."""
+        self._child.kill()
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

@@ -102,6 +102,16 @@ class Child:
             self._process.wait()
         self._process = None
 
+    def kill(self) -> None:
+        """End the process and everything it started at once, unasked, as `kill -9` or a power cut would."""
+        if self._process is not None:
+            with suppress(psutil.NoSuchProcess):
+                for process in [self._process, *self._process.children(recursive=True)]:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+            self._process.wait()
+        self._process = None
+
     def _end_of_log(self) -> str:
         lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
         return f"Its log, {self.log_path}, ends:\n" + "\n".join(lines)
