@@ -85,6 +85,7 @@ def test_every_cell_was_run_and_none_is_longer_than_a_screen(path):
         *[
             CHECKOUT / "README.md",
             CHECKOUT / "CONTRIBUTING.md",
+            CHECKOUT / "SECURITY.md",
             CHECKOUT / "infra" / "README.md",
             CHECKOUT / "notebooks" / "glossary.md",
         ],

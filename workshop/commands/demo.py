@@ -12,6 +12,9 @@ with --break: that the broken message, and no other, is in the dead-letter queue
 receiver-down, to a Django that is off; poison, one that is not JSON. It fails, is tried again, and ends in the
 dead-letter queue; the good ones arrive.
 
+--break also takes every fault of `soak --list`, for example relay-killed or sqs-slow. Then the whole pipeline meets
+that fault while pictures are uploaded, it is mended, and the demo counts what became of each picture.
+
 With WORKSHOP_AWS=real in .env the messages go through your own account, where the function must be deployed;
 --break works on the local AWS alone.
 """
@@ -30,9 +33,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--break",
         dest="mode",
-        choices=MODES,
         metavar="MODE",
-        help="break one message on purpose, and follow it to the dead-letter queue: " + ", ".join(MODES),
+        help=f"break one message on purpose ({', '.join(MODES)}), or a part: `soak --list` has the names",
     )
 
 
@@ -42,7 +44,34 @@ def run(args) -> int:
     import signal
     import sys
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # closes what was started
+    if args.mode and args.mode not in MODES:
+        return _break_a_part(args)
     from workshop.demo.show import show
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # closes what was started
     return show(args.images, apps=args.apps, mode=args.mode)
+
+
+def _break_a_part(args) -> int:
+    import secrets
+
+    from workshop.faults.faults import FAULTS
+    from workshop.faults.pipeline import Pipeline
+    from workshop.faults.soak import run
+    from workshop.run_folders import run_folder
+
+    if args.mode not in FAULTS:
+        args.parser.error(f"--break takes {', '.join(MODES)}, {', '.join(FAULTS)}; not {args.mode!r}.")
+    if args.images or args.apps > 1:
+        args.parser.error(f"--break {args.mode} uploads pictures of its own: leave the images and --apps out.")
+    fault = FAULTS[args.mode]
+    print("Starting the parts ...", flush=True)
+    with Pipeline(run_folder() / "faults") as pipeline:
+        if reason := fault.missing(pipeline):
+            args.parser.error(f"{args.mode} cannot happen here: {reason}.")
+        print(fault.story)
+        account = run(pipeline, fault, secrets.randbelow(1_000_000), say=print)
+    for what in ("saved", "waiting", "lost", "doubled"):
+        print(f"{what:<8}{len(getattr(account, what)):>3}")
+    print(account.wrong or "As it should be: each saved picture has one thumbnail, or its message can be seen.")
+    return 1 if account.wrong else 0

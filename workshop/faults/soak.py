@@ -5,8 +5,11 @@ soak(pipeline, ["relay-killed"], runs=500, seed=1)   # -> {"relay-killed": Row(.
 endure(pipeline, messages=3600)                      # -> {"relay": (Held before, Held after), ...}
 """
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, islice
 from math import inf
@@ -19,6 +22,21 @@ from workshop.names import PROGRAM
 from .faults import FAULTS, Fault
 from .pipeline import Account, NotSettled, Pipeline
 
+LAB = """
+from lambda_function import lambda_handler
+from workshop.functions.event_source_mapping import EventSourceMapping
+from workshop.lab import Lab
+from workshop.lab.picture import picture_file
+
+with Lab(quiet=True, expose=True) as lab:
+    from workshop_django.gallery.models import Image
+    from workshop_django.image_sync.models import Thumbnail
+
+    Image.objects.create(title="one", file=picture_file("one"))
+    EventSourceMapping(lab.queue_url, lambda_handler).run_until_empty()
+    assert Thumbnail.objects.count() == 1
+"""
+LONGEST_LAB = 300  # seconds
 AT_ONCE = 50  # messages of a long stretch that are sent before the next are: moto slows down with what waits
 
 
@@ -122,3 +140,15 @@ def endure(pipeline: Pipeline, messages: int, seed: int) -> Iterator[tuple[int, 
         if wrong := pipeline.account().wrong:
             raise NotSettled(f"With no fault: {wrong}")
         yield number + AT_ONCE, {part: held(pipeline.processes(part)) for part in pipeline.parts}
+
+
+def crowd(labs: int, at_once: int) -> list[str]:
+    """Open so many labs in processes of their own, a few at once; each sends a picture through. Returns what failed."""
+
+    def one(number: int) -> str:
+        command = [sys.executable, "-c", LAB]
+        lab = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_LAB, check=False)
+        return lab.stderr if lab.returncode else ""
+
+    with ThreadPoolExecutor(at_once) as pool:
+        return [error for error in pool.map(one, range(labs)) if error]
