@@ -35,7 +35,7 @@ _parse = parse
 def parse(body, message_id):
     return message_id, *_parse(body, message_id)[1:]
 """,
-        ("sqs-half-answer", 1),
+        ("sqs-half-answer", 2),
     ),
     "a message is sent before the commit": (
         "workshop_django/sqs/outbox.py",
@@ -45,7 +45,7 @@ def enqueue(msg, *, using=None):
     message_id, = SqSManager.send_many([addressed(msg)])
     return OutboxMessage.objects.create(body=msg, message_id=message_id, sent_at=timezone.now(), not_before=None)
 """,
-        ("sqs-half-answer", 1),
+        ("sqs-half-answer", 2),
     ),
     "a message is noted as sent before it is": (
         "workshop_django/sqs/outbox.py",

@@ -32,7 +32,7 @@ with Lab(quiet=True, expose=True) as lab:
     from workshop_django.gallery.models import Image
     from workshop_django.image_sync.models import Thumbnail
 
-    Image.objects.create(title="one", file=picture_file("one"))
+    Image.objects.create(title="one", file=picture_file(1))
     EventSourceMapping(lab.queue_url, lambda_handler).run_until_empty()
     assert Thumbnail.objects.count() == 1
 """
