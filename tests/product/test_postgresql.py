@@ -1,13 +1,9 @@
 """The same project on PostgreSQL: a real server, migrated, served, its outbox relayed by two at once."""
 
-import getpass
 import http.client
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,39 +14,9 @@ from django_site import APP_KEY, ENDPOINT, RECEIVER, bodies, child_environment, 
 from workshop.lab.django_server import DjangoServer
 from workshop.lab.processes import free_port
 
+pytest_plugins = ["postgresql"]
+
 MANAGE = Path(__file__).parent.parent.parent / "workshop_django" / "manage.py"
-
-
-def program(name: str) -> str | None:
-    """One of PostgreSQL's programs; Debian keeps them off the PATH."""
-    debian = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *debian]))
-
-
-pytestmark = pytest.mark.skipif(not program("initdb"), reason="PostgreSQL's server is not installed here")
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    """A PostgreSQL server of these tests' own: its URL."""
-    port = free_port()
-    account = {}
-    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:  # pytest's own folders are closed to other users
-        if getpass.getuser() == "root":  # PostgreSQL refuses to run as root
-            account = {"user": "postgres"}
-            shutil.chown(folder, "postgres")
-        data = Path(folder) / "data"
-
-        def run(*command):
-            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, **account)
-
-        run(program("initdb"), "-D", data, "-U", "workshop", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-        run(program("pg_ctl"), "-D", data, "-o", options, "-l", Path(folder) / "log", "-w", "start")
-        with psycopg.connect(f"postgres://workshop@127.0.0.1:{port}/postgres", autocommit=True) as connection:
-            connection.execute("CREATE DATABASE gallery")
-        yield f"postgres://workshop@127.0.0.1:{port}/gallery"
-        run(program("pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
 
 
 @pytest.fixture

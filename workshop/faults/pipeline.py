@@ -35,6 +35,7 @@ from PIL import Image
 from pyngrok import ngrok
 
 from workshop.cloud import aws_environment
+from workshop.folders import CHECKOUT
 from workshop.lab import tunnel
 from workshop.lab.django_server import DjangoServer, sqlite_url
 from workshop.lab.local_aws import LocalAws
@@ -43,8 +44,8 @@ from workshop.names import RECEIVER_PATH
 
 from .proxy import Proxy
 
-VISIBILITY_TIMEOUT = 2  # seconds: how soon a message that failed comes back
-DELIVERY_TIMEOUT = 1  # seconds
+VISIBILITY_TIMEOUT = 1  # seconds: how soon a message that failed comes back
+DELIVERY_TIMEOUT = 0.5  # seconds
 MAX_RECEIVE_COUNT = 3
 LONGEST = 60  # seconds until nothing is under way any more
 LOOK = 0.05  # seconds between two looks
@@ -72,10 +73,13 @@ class Account:
 
 
 class Pipeline:
-    """`database_url` is SQLite's in `folder` unless it is given; a PostgreSQL must be empty."""
+    """`database_url` is SQLite's in `folder` unless it is given; a PostgreSQL must be empty. The parts run the product
+    that lies in the folder `code`.
+    """
 
-    def __init__(self, folder: Path, database_url: str = ""):
+    def __init__(self, folder: Path, database_url: str = "", code: Path = CHECKOUT):
         self.folder = folder
+        self.code = code
         self.media = folder / "media"
         self.media.mkdir(parents=True)
         self.database_url = database_url or sqlite_url(folder / "db.sqlite3")
@@ -98,9 +102,12 @@ class Pipeline:
         self.close()
 
     def _start(self) -> None:
-        self.aws = LocalAws(self.folder)
         aws_environment.apply(aws_environment.sheltered())
         self._stack.append(lambda: aws_environment.apply(_difference(self._environment_before)))
+        migrate = [sys.executable, "-m", "workshop_django.manage", "migrate", "-v0"]
+        migrating = subprocess.Popen(migrate, env=os.environ | self._environment_of_django())
+        self._stack.append(migrating.wait)
+        self.aws = LocalAws(self.folder)
         self._stack.append(self.aws.stop)
         self.aws.start()
         aws_environment.apply(aws_environment.local(self.aws.endpoint_url))
@@ -115,8 +122,8 @@ class Pipeline:
         self.to_sqs = {name: Proxy(self.aws.endpoint_url) for name in ("sender", "relay", "mapping")}
         self.to_receiver = Proxy()
         self._stack += [proxy.close for proxy in self.proxies]
-        migrate = [sys.executable, "-m", "workshop_django.manage", "migrate", "-v0"]
-        subprocess.run(migrate, env=os.environ | self._environment("migrate"), check=True)
+        if migrating.wait():
+            raise RuntimeError("The database could not be made. What manage.py migrate said stands above.")
         self.parts: dict[str, DjangoServer | Child] = {}
         for name in ("sender", "receiver"):
             self.parts[name] = DjangoServer(self.folder / name, port=free_port(), env=self._environment(name))
@@ -129,7 +136,7 @@ class Pipeline:
             "workshop.faults.mapping",
             [self.queue_url],
             folder=self.folder,
-            env=self._environment("mapping") | {"DELIVERY_TIMEOUT": str(DELIVERY_TIMEOUT)},
+            env=self._environment("mapping"),
         )
         tunnel.configure(self.folder, None)
         self._stack += [tunnel.restore, *(part.stop for part in self.parts.values())]
@@ -141,17 +148,24 @@ class Pipeline:
 
     def _environment(self, part: str) -> dict[str, str]:
         proxied = self.to_sqs.get(part)
-        return {
+        return self._environment_of_django() | {
             "AWS_ENDPOINT_URL": proxied.url if proxied else self.aws.endpoint_url,
+            "SQS_QUEUE_URL": self.queue_url,
+            "SYNC_ENDPOINTS": self.to_receiver.url + RECEIVER_PATH,
+            "ENDPOINT_ALLOWLIST": "127.0.0.1",
+            "DELIVERY_TIMEOUT": str(DELIVERY_TIMEOUT),
+        }
+
+    def _environment_of_django(self) -> dict[str, str]:
+        return {
+            "PYTHONPATH": str(self.code),
+            "PYTHONSAFEPATH": "1",  # not first of all the folder where this process is
             "DJANGO_SETTINGS_MODULE": "workshop.faults.settings",
             "SECRET_KEY": self._key,
             "DEBUG": "true",
             "DATABASE_URL": self.database_url,
             "MEDIA_ROOT": str(self.media),
             "APP_KEY": self._key,
-            "SQS_QUEUE_URL": self.queue_url,
-            "SYNC_ENDPOINTS": self.to_receiver.url + RECEIVER_PATH,
-            "ENDPOINT_ALLOWLIST": "127.0.0.1",
         }
 
     def _arn(self, queue_url: str) -> str:
