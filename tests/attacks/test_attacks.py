@@ -8,12 +8,13 @@ import io
 import shutil
 import socket
 import sqlite3
+import subprocess
 
 import pytest
 from django_site import APP_KEY, RECEIVER, Site, picture, unannounced_image
 
 from workshop.lab.django_server import DjangoServer
-from workshop.lab.processes import free_port
+from workshop.lab.processes import free_port, is_free
 
 pytest_plugins = ["django_site_fixtures"]
 
@@ -27,20 +28,24 @@ class Target:
     def __init__(self, server: DjangoServer, site: Site):
         self.port, self.site = server.port, site
 
-    def send(self, request: bytes, wait: float = 20) -> bytes:
-        """What it answers until it closes the connection, or has answered once."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=wait) as connection:
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                connection.sendall(request)
-            answer = b""
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                while part := connection.recv(65_536):
-                    answer += part
-            return answer
+    def send(self, request: bytes) -> bytes:
+        return send(self.port, request)
 
     def effects(self) -> int:
         with contextlib.closing(sqlite3.connect(self.site.database_file)) as database:
             return database.execute("SELECT count(*) FROM image_sync_thumbnail").fetchone()[0]
+
+
+def send(port: int, request: bytes) -> bytes:
+    """What is answered until the connection is closed, or nothing comes any more."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(request)
+        answer = b""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while part := connection.recv(65_536):
+                answer += part
+        return answer
 
 
 @pytest.fixture(scope="module")
@@ -174,17 +179,46 @@ def test_no_path_leads_out_of_the_folder(target, path):
         assert secret not in answer
 
 
+@pytest.fixture
+def nginx(target, tmp_path):
+    """Its port. It stands in front of Django with the settings that infra/README.md names."""
+    if not shutil.which("nginx"):
+        pytest.skip("nginx is not installed here")
+    port = free_port()
+    (tmp_path / "nginx.conf").write_text(f"""
+        daemon off; pid {tmp_path}/pid; events {{ worker_connections 2048; }}
+        http {{
+            access_log off; client_body_temp_path {tmp_path}/bodies; proxy_temp_path {tmp_path}/answers;
+            fastcgi_temp_path {tmp_path}/1; uwsgi_temp_path {tmp_path}/2; scgi_temp_path {tmp_path}/3;
+            server {{
+                listen 127.0.0.1:{port}; client_body_timeout 10s; client_header_timeout 10s;
+                location / {{ proxy_pass http://127.0.0.1:{target.port}; proxy_set_header Host $host; }}
+            }}
+        }}""")
+    command = ["nginx", "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        while is_free(port):
+            assert server.poll() is None, (tmp_path / "error.log").read_text()
+        yield port
+        server.terminate()
+
+
+def answered_beside(clients, port, begun):
+    """The status of /healthz while so many clients have sent the beginning of a request, and no more."""
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(clients):
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(begun)
+        return status(send(port, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"))
+
+
 @pytest.mark.parametrize("clients", [8, 600])
 def test_clients_that_never_finish_their_headers_hold_nobody_up(target, clients):
-    slow = [socket.create_connection(("127.0.0.1", target.port)) for _ in range(clients)]
-    try:
-        for connection in slow:
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
-        answer = target.send(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-        assert status(answer) == 200
-    finally:
-        for connection in slow:
-            connection.close()
+    assert answered_beside(clients, target.port, b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ") == 200
+
+
+@pytest.mark.parametrize("clients", [8, 600])
+def test_behind_a_proxy_nor_do_clients_that_never_finish_their_body(nginx, clients):
+    assert answered_beside(clients, nginx, post(KEY, JSON, body=b'{"image', length="15")) == 200
 
 
 def test_a_form_without_its_token_is_refused(target):
