@@ -111,7 +111,6 @@ ODD = {
     "chunked after a coding": post(KEY, JSON, "Transfer-Encoding: identity, chunked", body=b"0\r\n\r\n"),
     "a blank before the colon": post(KEY, JSON, "Transfer-Encoding : chunked", body=b"0\r\n\r\n"),
     "a folded header": post(KEY, JSON, "X-Folded: a\r\n b"),
-    "a bare line feed": post(KEY, JSON, "X-One: a\nX-Two: b"),
     "a chunk larger than all": post(KEY, JSON, "Transfer-Encoding: chunked", body=b"f" * 20 + b"\r\n{}\r\n0\r\n\r\n"),
     "chunks of a body": post(KEY, JSON, "Transfer-Encoding: chunked", body=b'f\r\n{"image_id": 1}\r\n0\r\n\r\n'),
     "a compressed body": post(KEY, JSON, "Content-Encoding: gzip", body=b"\x1f\x8b\x08\0\0\0\0\0"),

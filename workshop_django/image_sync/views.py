@@ -20,7 +20,7 @@ SCHEMA = extend_schema(
     parameters=[
         OpenApiParameter(
             "Idempotency-Key",
-            str,
+            {"type": "string", "pattern": f"^[!-~]{{1,{MAX_KEY_LENGTH}}}$"},
             OpenApiParameter.HEADER,
             description=f"The message's id, at most {MAX_KEY_LENGTH} characters. "
             "A key that was processed is answered with 200 and not processed again.",
