@@ -12,8 +12,6 @@ from workshop.faults.pipeline import Pipeline
 from workshop.faults.soak import endure, run
 from workshop.folders import CHECKOUT
 
-pytest_plugins = ["postgresql"]
-
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
@@ -30,14 +28,6 @@ def account_of(pipeline, name, seed):
     if reason := FAULTS[name].missing(pipeline):
         pytest.skip(reason)
     return run(pipeline, FAULTS[name], seed)
-
-
-# Before the others: two pipelines in one process would share pyngrok's agent.
-def test_nor_when_postgresqls_connections_are_cut(postgres, tmp_path):
-    with Pipeline(tmp_path / "faults", postgres) as pipeline:
-        account = account_of(pipeline, "database-cut", seed=1)
-        assert account.saved
-        assert not account.wrong, account.wrong
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if name != "database-cut"])
