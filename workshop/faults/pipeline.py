@@ -105,7 +105,7 @@ class Pipeline:
         aws_environment.apply(aws_environment.sheltered())
         self._stack.append(lambda: aws_environment.apply(_difference(self._environment_before)))
         migrate = [sys.executable, "-m", "workshop_django.manage", "migrate", "-v0"]
-        migrating = subprocess.Popen(migrate, env=os.environ | self._environment_of_django())
+        migrating = subprocess.Popen(migrate, env=os.environ | self._environment_of_django(), cwd=self.code)
         self._stack.append(migrating.wait)
         self.aws = LocalAws(self.folder)
         self._stack.append(self.aws.stop)
@@ -126,18 +126,15 @@ class Pipeline:
             raise RuntimeError("The database could not be made. What manage.py migrate said stands above.")
         self.parts: dict[str, DjangoServer | Child] = {}
         for name in ("sender", "receiver"):
-            self.parts[name] = DjangoServer(self.folder / name, port=free_port(), env=self._environment(name))
-        relay = ["relay_outbox", "--watch", "--interval", "0.1"]
-        self.parts["relay"] = Child(
-            "relay", "workshop_django.manage", relay, folder=self.folder, env=self._environment("relay")
-        )
-        self.parts["mapping"] = Child(
-            "mapping",
-            "workshop.faults.mapping",
-            [self.queue_url],
-            folder=self.folder,
-            env=self._environment("mapping"),
-        )
+            environment = self._environment(name)
+            self.parts[name] = DjangoServer(self.folder / name, port=free_port(), env=environment, cwd=self.code)
+        modules = {
+            "relay": ("workshop_django.manage", ["relay_outbox", "--watch", "--interval", "0.1"]),
+            "mapping": ("workshop.faults.mapping", [self.queue_url]),
+        }
+        for name, (module, arguments) in modules.items():
+            environment = self._environment(name)
+            self.parts[name] = Child(name, module, arguments, folder=self.folder, env=environment, cwd=self.code)
         tunnel.configure(self.folder, None)
         self._stack += [tunnel.restore, *(part.stop for part in self.parts.values())]
         self.mend()
@@ -158,8 +155,6 @@ class Pipeline:
 
     def _environment_of_django(self) -> dict[str, str]:
         return {
-            "PYTHONPATH": str(self.code),
-            "PYTHONSAFEPATH": "1",  # not first of all the folder where this process is
             "DJANGO_SETTINGS_MODULE": "workshop.faults.settings",
             "SECRET_KEY": self._key,
             "DEBUG": "true",

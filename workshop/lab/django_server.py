@@ -25,9 +25,9 @@ def sqlite_url(file: Path) -> str:
 
 
 class DjangoServer:
-    """`folder` keeps the log, `django.log`; `env` is added to this process's environment."""
+    """`folder` keeps the log, `django.log`; `env` is added to this process's environment; the code lies in `cwd`."""
 
-    def __init__(self, folder: Path, *, port: int, env: dict[str, str] | None = None):
+    def __init__(self, folder: Path, *, port: int, env: dict[str, str] | None = None, cwd: Path | None = None):
         self.port = port
         self.folder = folder
         self._child = Child(
@@ -41,6 +41,7 @@ class DjangoServer:
             ],
             folder=folder,
             env={**(env or {}), **browser.django_environment(port)},
+            cwd=cwd,
         )
 
     @property
@@ -67,7 +68,7 @@ class DjangoServer:
         self._child.stop()
 
     def kill(self) -> None:
-        """As `kill -9`, for it and its worker."""
+        """As `kill -9`."""
         self._child.kill()
 
     def _answers(self) -> bool:

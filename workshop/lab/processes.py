@@ -32,7 +32,7 @@ class Child:
     """One Python module run as a process of its own, which dies with this one.
 
     `name` names the log (`folder/name.log`); `module` is run as `python -m module` with `args`; `env` is added to
-    this process's environment.
+    this process's environment; `cwd` is the folder whose modules it finds first, and this process's unless it is given.
     """
 
     def __init__(
@@ -43,12 +43,14 @@ class Child:
         *,
         folder: Path,
         env: dict[str, str] | None = None,
+        cwd: Path | None = None,
     ):
         self.name = name
         self.module = module
         self.args = [str(arg) for arg in args]
         self.folder = folder
         self.env = env or {}
+        self.cwd = cwd
         self.log_path = folder / f"{name}.log"
         self._process: psutil.Popen | None = None
 
@@ -79,6 +81,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **self.env},
+                cwd=self.cwd,
                 # Ctrl-C in the terminal goes to the parent alone, which then stops its children in order.
                 start_new_session=os.name == "posix",
                 creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if os.name == "nt" else 0,
