@@ -4,6 +4,8 @@ A run that fails names its seed: `python3 -m workshop soak --fault NAME --seed S
 """
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -35,6 +37,20 @@ def test_nothing_is_lost_nothing_is_doubled_and_nothing_is_sent_that_was_not_sav
     account = account_of(pipeline, name, seed=1)
     assert account.saved
     assert not account.wrong, account.wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["soak", "--fault", "nonsense"], "relay-killed"),
+        (["demo", "--break", "nonsense"], "relay-killed"),
+        (["demo", "photo.jpg", "--break", "relay-killed"], "leave the images"),
+    ],
+)
+def test_a_fault_that_there_is_not_is_answered_with_those_that_there_are(arguments, said):
+    command = [sys.executable, "-m", "workshop", *arguments]
+    answer = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    assert (answer.returncode, said in answer.stderr) == (2, True)
 
 
 def test_a_hundred_messages_leave_no_descriptor_and_no_connection_behind(pipeline):
