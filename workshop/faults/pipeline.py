@@ -12,6 +12,7 @@ sender --proxy--> SQS <--proxy-- relay         Each part has its own proxy to SQ
 """
 
 import io
+import itertools
 import json
 import os
 import secrets
@@ -88,6 +89,7 @@ class Pipeline:
         self._timers: list[threading.Timer] = []
         self._acknowledged: list[str] = []
         self._run = ""
+        self._number = itertools.count()
         self._stack: list[Callable[[], None]] = []
         try:
             self._start()
@@ -170,8 +172,8 @@ class Pipeline:
     # One run
 
     def begin(self, run: str) -> None:
-        """Forget what an earlier run may have left under way. Titles begin with `run`."""
-        self._run, self._acknowledged = run, []
+        """Forget what an earlier run may have left under way. Titles begin with `run`, and a number of their own."""
+        self._run, self._acknowledged = f"{run}-{next(self._number)}", []
         for url in (self.queue_url, self.dead_letter_queue_url):
             self._take(url)
         self.sql("DELETE FROM sqs_outboxmessage WHERE sent_at IS NULL")
