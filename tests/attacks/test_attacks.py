@@ -110,9 +110,7 @@ ODD = {
     "an unknown coding": post(KEY, JSON, "Transfer-Encoding: xchunked", body=b"0\r\n\r\n"),
     "chunked after a coding": post(KEY, JSON, "Transfer-Encoding: identity, chunked", body=b"0\r\n\r\n"),
     "a blank before the colon": post(KEY, JSON, "Transfer-Encoding : chunked", body=b"0\r\n\r\n"),
-    "a folded header": post(KEY, JSON, "X-Folded: a\r\n b"),
     "a chunk larger than all": post(KEY, JSON, "Transfer-Encoding: chunked", body=b"f" * 20 + b"\r\n{}\r\n0\r\n\r\n"),
-    "chunks of a body": post(KEY, JSON, "Transfer-Encoding: chunked", body=b'f\r\n{"image_id": 1}\r\n0\r\n\r\n'),
     "a compressed body": post(KEY, JSON, "Content-Encoding: gzip", body=b"\x1f\x8b\x08\0\0\0\0\0"),
     "a header of 2 MB": post(KEY, JSON, "X-Large: " + "x" * 2_000_000),
     "10,000 headers": post(KEY, JSON, *(f"X-{n}: x" for n in range(10_000))),
@@ -142,7 +140,7 @@ PATHS = [
 
 def status(answer: bytes) -> int:
     """0: it hung up without a word."""
-    return int(answer[9:12]) if answer.startswith(b"HTTP/1.1 ") else 0
+    return int(answer[9:12]) if answer.startswith(b"HTTP/1.") else 0
 
 
 def test_with_the_key_and_nothing_odd_there_is_an_effect(target):
@@ -165,7 +163,7 @@ def test_without_the_key_nobody_gets_in(target, attack):
 def test_odd_requests_have_no_effect_hide_none_behind_them_and_are_no_internal_error(target, attack):
     before = target.effects()
     answer = target.send(ODD[attack])
-    assert status(answer) in {0, 400, 404, 411, 413, 414, 422, 431, 501}
+    assert status(answer) in {0, 400, 403, 404, 411, 413, 414, 422, 431, 501}
     assert b"Traceback" not in answer or b"DisallowedHost" in answer  # DEBUG's page about a Host
     assert target.effects() == before
 
@@ -202,22 +200,14 @@ def nginx(target, tmp_path):
         server.terminate()
 
 
-def answered_beside(clients, port, begun):
-    """The status of /healthz while so many clients have sent the beginning of a request, and no more."""
-    with contextlib.ExitStack() as open_ones:
-        for _ in range(clients):
-            open_ones.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(begun)
-        return status(send(port, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"))
-
-
-@pytest.mark.parametrize("clients", [8, 600])
-def test_clients_that_never_finish_their_headers_hold_nobody_up(target, clients):
-    assert answered_beside(clients, target.port, b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ") == 200
-
-
-@pytest.mark.parametrize("clients", [8, 600])
-def test_behind_a_proxy_nor_do_clients_that_never_finish_their_body(nginx, clients):
-    assert answered_beside(clients, nginx, post(KEY, JSON, body=b'{"image', length="15")) == 200
+@pytest.mark.parametrize("begun", [b"POST / HTTP/1.1\r\nX-Slow: ", post(KEY, JSON, body=b'{"image', length="15")])
+def test_behind_a_proxy_600_clients_that_never_finish_hold_up_nobody(nginx, begun):
+    """Without one, 120 are tried, in tests/product."""
+    with contextlib.ExitStack() as clients:
+        for _ in range(600):
+            clients.enter_context(socket.create_connection(("127.0.0.1", nginx))).sendall(begun)
+        answer = send(nginx, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    assert status(answer) == 200
 
 
 def test_a_form_without_its_token_is_refused(target):
