@@ -106,7 +106,7 @@ class Pipeline:
     def _start(self) -> None:
         aws_environment.apply(aws_environment.sheltered())
         self._stack.append(lambda: aws_environment.apply(_difference(self._environment_before)))
-        migrate = [sys.executable, "-m", "workshop_django.manage", "migrate", "-v0"]
+        migrate = [sys.executable, "-m", "workshop_django.manage", "migrate", "-v0", "--skip-checks"]
         migrating = subprocess.Popen(migrate, env=os.environ | self._environment_of_django(), cwd=self.code)
         self._stack.append(migrating.wait)
         self.aws = LocalAws(self.folder)
