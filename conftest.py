@@ -11,11 +11,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+pytest_plugins = ["django_site_fixtures"]
+
 
 def pytest_configure(config):
     """Set the environment that kernels and servers inherit. Python-dotenv leaves alone what is set here."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # pytest was started in the background, as by some CIs:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C must reach what the tests start, all the same
+    if getattr(config.option, "dist", "") == "load":  # with -n a notebook's cells would go to different kernels
+        config.option.dist = "loadfile"
     if not config.getoption("nbval_sanitize_with", None):
         config.option.nbval_sanitize_with = str(config.rootpath / "tests" / "nbval_sanitize.cfg")
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL", "")

@@ -1,4 +1,4 @@
-"""What tests of workshop_django work with; `pytest_plugins = ["django_site_fixtures"]` gives them its fixtures."""
+"""What tests of workshop_django work with, beside the fixtures in django_site_fixtures."""
 
 import io
 import os

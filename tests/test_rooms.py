@@ -12,6 +12,7 @@ from workshop.folders import CHECKOUT
 KIT = [
     "names",
     "folders",
+    "foreseen",
     "locks",
     "run_folders",
     "cloud",

@@ -38,7 +38,16 @@ def run_folder() -> Path:
         lock(held)
     os.environ[RUN_FOLDER] = str(folder)  # what this process starts waits for its lock
     atexit.register(_remove, folder, held)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: _let_go(held))
     return folder
+
+
+def _let_go(held) -> None:
+    """In a process that was forked: the lock and the folder are its parent's, also when that ends first."""
+    held.close()
+    atexit.unregister(_remove)
+    run_folder.cache_clear()
 
 
 def _remove(folder: Path, held) -> None:

@@ -22,8 +22,6 @@ from workshop.names import ACCOUNT_ID, REGION
 from workshop_django.sqs import SqSManager
 from workshop_django.sqs.errors import SqsUnavailable
 
-pytest_plugins = ["django_site_fixtures"]
-
 QUEUE = "image-processing-sync"
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{QUEUE}"
 LOG_GROUP_ARN = f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:/aws/lambda/func_sqs_sync:*"

@@ -132,10 +132,11 @@ def test_a_wrong_argument_is_a_sentence_and_where_to_read_more(arguments, senten
     assert said.err.startswith(f"usage: {PROGRAM} {arguments[0]}")
 
 
-def test_a_port_that_is_taken_is_a_sentence(receiver, copy):
-    done = copy.run("lab", "--no-browser", "--port", str(urlsplit(receiver.url).port))
-    assert done.returncode == 2
-    assert "cannot be used: it is taken, or not a port. Leave --port out." in done.stderr
+def test_a_port_that_is_taken_is_a_sentence(receiver, monkeypatch, capsys):
+    monkeypatch.setattr(commands.load("lab"), "_running_server", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["lab", "--no-browser", "--port", str(urlsplit(receiver.url).port)])
+    assert "it is taken, or not a port. Leave --port out." in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_a_command_with_a_word_and_the_status_that_shells_know(monkeypatch, capsys):
@@ -150,9 +151,9 @@ def test_ctrl_c_ends_a_command_with_a_word_and_the_status_that_shells_know(monke
 
 
 def test_arguments_of_test_go_to_pytest():
-    done = run("test", "no/such/test.py", "-n", "0")
-    assert done.returncode == 4  # pytest's, for a path that there is not
-    assert "file or directory not found: no/such/test.py" in done.stderr
+    done = run("test", "--version", "-n", "0")
+    assert done.returncode == 0
+    assert done.stdout.startswith("pytest ")
 
 
 # A Python that is too old

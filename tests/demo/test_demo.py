@@ -6,66 +6,26 @@ import signal
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import psutil
 import pytest
 from PIL import Image
 
-from workshop.cloud.choices import SettingsError, load
+from workshop import Lab
 from workshop.commands import main
-from workshop.demo.show import THUMBNAILS, keep, show
+from workshop.demo.show import THUMBNAILS, Run, keep, show, without_keys
+from workshop.demo.terminal import Screen
 from workshop.folders import RUNS_FOLDER
+from workshop.foreseen import Foreseen
+from workshop.lab.picture import picture_file
 
-pytest_plugins = ["django_site_fixtures"]
-
-MODES = {"bad-key": "HTTP 401", "receiver-down": "HTTP 502", "poison": "its body is not a message: Expecting value"}
+MODES = {"bad-key": "HTTP 401", "receiver-down": "HTTP 502", "poison": "its body is not a message"}
 ROTATED = 0x0112  # the EXIF tag that says which way up the picture is
+WINDOWS = os.name == "nt"
 
 
-@dataclass
-class Demo:
-    """A finished demo. `text` is both of its streams with every run of white space made one blank."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return " ".join((self.out + self.err).split())
-
-    @property
-    def thumbnails(self) -> list[Path]:
-        return [Path(path) for path in re.findall(r"(?m)^  (\S+\.webp)  ", self.out)]
-
-
-def start(*arguments, folder: Path, **environment: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "workshop", "demo", *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "80", **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-
-
-def finish(process: subprocess.Popen) -> Demo:
-    out, err = process.communicate(timeout=120)
-    assert "Traceback" not in out + err, err
-    return Demo(process.returncode, out, err)
-
-
-def demo(*arguments, folder: Path, **environment: str) -> Demo:
-    return finish(start(*arguments, folder=folder, **environment))
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def name():
     """A name that no other test's thumbnail has; its thumbnails are removed afterwards."""
     name = f"test-{uuid.uuid4().hex[:8]}"
@@ -74,87 +34,83 @@ def name():
         path.unlink()
 
 
-def photo(path: Path, size=(600, 400)) -> Path:
+def photo(path: Path) -> Path:
     """A JPEG as a phone writes it that was held upright: stored lying, with the turn in its EXIF data."""
     exif = Image.Exif()
     exif[ROTATED] = 6
-    Image.effect_mandelbrot(size, (-2, -1.5, 1, 1.5), 50).convert("RGB").save(path, exif=exif)
+    Image.effect_mandelbrot((600, 400), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(path, exif=exif)
     return path
 
 
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    """mode -> its finished demo. All three run at the same time, as each mostly waits for the next delivery."""
-    processes = {mode: start("--break", mode, folder=tmp_path_factory.mktemp(mode)) for mode in MODES}
-    yield cache(lambda mode: finish(processes[mode]))
-    for process in processes.values():
-        process.kill()
-        process.communicate()
+def start(*arguments, folder: Path, **options) -> subprocess.Popen:
+    """The command, in a folder of its own."""
+    environment = {**os.environ, "COLUMNS": "80", **options.pop("env", {})}
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen(
+        [sys.executable, "-m", "workshop", "demo", *arguments], cwd=folder, env=environment, **options
+    )
+
+
+# As it should be
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A finished demo of one photo, on a machine whose proxy answers nobody."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
+def finished(tmp_path_factory, name):
+    """(status, standard output, standard error) of one photo among files that are refused, for two receivers, on a
+    machine whose proxy answers nobody.
+    """
     folder = tmp_path_factory.mktemp("whole")
+    photo(folder / f"{name}.jpg")
+    (folder / "notes.txt").write_text("no image")
+    big = photo(folder / "big.jpg")
+    big.write_bytes(big.read_bytes() + bytes(10 * 1024 * 1024))
     proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    yield demo(photo(folder / f"{name}.jpg").name, folder=folder, **proxy)
-    for path in THUMBNAILS.glob(f"{name}*"):
-        path.unlink()
+    process = start("--apps", "2", "notes.txt", "big.jpg", f"{name}.jpg", folder=folder, env=proxy, text=True)
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in out + err, err
+    return process.returncode, out, err
 
 
-def test_a_proxy_in_the_environment_is_not_asked_for_servers_on_this_machine(whole):
-    assert whole.status == 0, whole.text
-
-
-def test_demo_on_a_real_jpeg_ends_with_its_thumbnail_the_right_way_up(whole):
-    assert whole.status == 0, whole.text
-    assert whole.err == ""
-    [thumbnail] = whole.thumbnails
-    assert thumbnail.parent == THUMBNAILS
-    with Image.open(thumbnail) as image:
+def test_a_photo_arrives_at_each_receiver_the_right_way_up_though_other_files_are_refused(finished, name):
+    status, out, err = finished
+    assert status == 1
+    refused = re.findall(r"refused (\S+): (.*)", err)
+    assert [file for file, _ in refused] == ["notes.txt", "big.jpg"]
+    assert "cannot be read as an image" in refused[0][1]
+    assert "10.0 MB" in refused[1][1]
+    thumbnails = [Path(path) for path in re.findall(r"(?m)^  (\S+\.webp)  ", out)]
+    assert thumbnails == [THUMBNAILS / f"{name}-receiver-{number}.webp" for number in (1, 2)]
+    with Image.open(thumbnails[1]) as image:
         assert (image.format, image.size) == ("WEBP", (171, 256))
 
 
-def test_the_timeline_shows_each_step_in_order_and_says_first_what_is_in_use(whole):
-    assert whole.out.startswith("AWS     local (moto)")
-    steps = (
-        "Tunnel  the offline agent",
-        "saved the image",
-        "took the message",
-        "got it from the queue",
-        "got it through the tunnel",
-        "had the thumbnail ready",
-        "reported success",
-        "deleted the message",
-    )
-    positions = [whole.out.index(step) for step in steps]
-    assert positions == sorted(positions)
-    milliseconds = [int(row.split()[0]) for row in whole.out.splitlines() if re.match(r" +\d+ ", row)]
+def test_the_timeline_shows_each_step_in_order_after_what_is_in_use(finished):
+    _, out, _ = finished
+    assert out.startswith("AWS     local (moto)")
+    rows = [row.split(None, 2) for row in out.splitlines() if re.match(r" +\d+ ", row)]
+    steps = ("saved", "took", "got", "got", "got", "reported success", "deleted")
+    assert [step in what for step, (*_, what) in zip(steps, rows, strict=True)] == [True] * len(steps)
+    assert sorted(re.findall(r"Django receiver \d", out)[-2:]) == ["Django receiver 1", "Django receiver 2"]
+    milliseconds = [int(row[0]) for row in rows]
     assert milliseconds[0] == 0
     assert milliseconds == sorted(milliseconds)
 
 
-def test_piped_it_is_plain_text_of_at_most_80_columns(whole):
-    assert "\x1b" not in whole.out
-    lines = [line for line in whole.out.splitlines() if ".webp" not in line]  # a path stays in one piece
+def test_piped_it_is_plain_text_of_at_most_80_columns(finished):
+    _, out, _ = finished
+    assert "\x1b" not in out
+    lines = [line for line in out.splitlines() if ".webp" not in line]  # a path stays in one piece
     assert max(map(len, lines)) <= 80
     assert [line for line in lines if line != line.rstrip()] == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no pty module")
+@pytest.mark.skipif(WINDOWS, reason="Windows has no pty module")
 def test_in_a_terminal_it_draws_a_picture_and_shows_its_thumbnail_in_colours(tmp_path):
     import pty
 
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workshop", "demo"],
-        cwd=tmp_path,
-        env={**os.environ, "COLUMNS": "80", "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
+    terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    process = start(folder=tmp_path, env=terminal, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
     try:
@@ -169,58 +125,95 @@ def test_in_a_terminal_it_draws_a_picture_and_shows_its_thumbnail_in_colours(tmp
     assert len(re.findall("\x1b\\[38;2;[0-9;]+m\N{UPPER HALF BLOCK}", text)) > 300
 
 
+# Broken on purpose
+
+
+@pytest.fixture(scope="module")
+def demonstration():
+    """Of two receivers, in a lab of its own."""
+    with pytest.MonkeyPatch.context() as patch, Lab(expose=True, quiet=True) as lab:
+        patch.setenv("ENDPOINT_ALLOWLIST", "")  # put back afterwards
+        from workshop.demo.demonstration import Demonstration
+
+        with Demonstration(lab, apps=2) as demonstration:
+            yield demonstration
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_each_break_mode_ends_in_the_dead_letter_queue_with_its_reason_and_no_other_message_harmed(broken, mode):
-    finished = broken(mode)
-    assert finished.status == 0, finished.text
+def test_each_break_mode_ends_in_the_dead_letter_queue_with_its_reason_and_harms_no_other_message(
+    demonstration, capsys, name, mode
+):
+    for message in demonstration.dead_letters():  # of the mode before
+        queue = {"QueueUrl": demonstration.lab.dead_letter_queue_url}
+        demonstration._sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])
+    pictures = [(f"{name}-{mode}-{number}.jpg", lambda mode, n=number: picture_file(n)) for number in (1, 2)]
+    run = Run(Screen(), demonstration)
+    run.broken(mode, pictures)
+    text = " ".join(capsys.readouterr().out.split())
+    assert run.ok, text
     for number in (1, 2, 3):
-        assert f"try {number} of 3 failed: {MODES[mode]}" in finished.text
-    assert "In the dead-letter queue: 1 message" in finished.text
-    assert f"3 deliveries, each in vain: {MODES[mode]}" in finished.text
-    for name in ("picture-2.jpg", "picture-3.jpg"):
-        assert finished.text.count(f"got {name}") == 1
-    assert "The other 2 arrived, once each." in finished.text
-    assert len(finished.thumbnails) == 2
-    assert not [path for path in finished.thumbnails if not path.exists()]
+        assert f"try {number} of 3 failed: {MODES[mode]}" in text
+    assert f"3 deliveries, each in vain: {MODES[mode]}" in text
+    for picture, _ in pictures:
+        assert text.count(f"got {picture} and") == 2  # once each receiver
+    broken_at_one_app_alone = text.count("got broken.jpg and") == 1 and "1 app got it 3 times" in text
+    assert broken_at_one_app_alone or mode == "poison"
 
 
-def test_each_refused_file_is_named_with_its_reason_and_the_others_arrive_at_each_of_three_receivers(tmp_path, name):
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / "empty.png").touch()
-    big = photo(tmp_path / "big.jpg")
-    big.write_bytes(big.read_bytes() + bytes(10 * 1024 * 1024))
-    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
-    (tmp_path / "folder").mkdir()
-    good = photo(tmp_path / f"{name}.jpg")
-    arguments = ["notes.txt", "empty.png", "big.jpg", "bomb.png", "folder", "note.txt", good.name]
-    finished = demo("--apps", 3, *arguments, folder=tmp_path)
-    assert finished.status == 1
-    for refusal in (
-        "refused notes.txt: This file cannot be read as an image.",
-        "refused empty.png: This file cannot be read as an image.",
-        "refused big.jpg: The file has 10.0 MB. At most 10 MB are taken",
-        "refused bomb.png: The image has more than the 25,000,000 pixels",
-        "refused folder: This is a folder.",
-        "refused note.txt: There is no such file. Did you mean notes.txt?",
-    ):
-        assert refusal in finished.text
-    for number in (1, 2, 3):
-        assert finished.text.count(f"Django receiver {number} got it through the tunnel; the key was right") == 1
-        assert finished.text.count(f"Django receiver {number} had the thumbnail ready") == 1
-    assert finished.text.count("saved the image") == 1
-    assert finished.text.count("took the message") == 1
-    assert [path.name for path in finished.thumbnails] == [f"{name}-receiver-{number}.webp" for number in (1, 2, 3)]
+def test_a_message_that_was_harmed_is_named_and_the_status_says_so(demonstration, capsys, name):
+    other = demonstration.save(f"{name}-harmed.jpg", picture_file(1), "bad-key")
+    run = Run(Screen(), demonstration)
+    with demonstration.function():
+        run.show([other])
+    run.blame([other])
+    assert not run.ok
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{name}-harmed.jpg did not arrive as it should. The function reported: HTTP 401" in said
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
-def test_where_no_file_is_left_nothing_is_started(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    (tmp_path / "notes.txt").write_text("no image")
-    finished = demo("pipe.jpg", "nowhere.jpg", "notes.txt", folder=tmp_path)
-    assert (finished.status, finished.out) == (1, "")
-    assert "refused pipe.jpg: This is not a file with an image in it." in finished.text
-    assert "refused notes.txt" in finished.text
-    assert "nothing was started" in finished.text
+@pytest.mark.skipif(WINDOWS, reason="Windows sends Ctrl-C to a console, not to a process")
+def test_ctrl_c_closes_everything(tmp_path):
+    deaf = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}  # as a script's background jobs are
+    process = start("--break", "poison", folder=tmp_path, text=True, **deaf)
+    while "AWS Lambda" not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2  # AWS, Django
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "\nStopped.\n")
+    assert not [child for child in children if child.is_running()]
+    assert list(RUNS_FOLDER.glob(f"{process.pid}-*")) == []
+
+
+# What can be in the way, before anything is started
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows has no named pipes in folders")
+def test_files_that_are_no_images_are_refused_before_anything_is_started(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.jpg")
+    Path("notes.txt").write_text("no image")
+    Path("empty.png").touch()
+    Path("folder").mkdir()
+    Path("cut.jpg").write_bytes(photo(tmp_path / "whole.jpg").read_bytes()[:3000])
+    Image.new("1", (20_000, 20_000)).save("bomb.png")
+    reasons = {
+        "pipe.jpg": "not a file with an image",
+        "notes.txt": "cannot be read as an image",
+        "empty.png": "cannot be read as an image",
+        "folder": "a folder",
+        "cut.jpg": "cannot be read as an image",
+        "bomb.png": "25,000,000 pixels",
+        "note.txt": "no such file. Did you mean notes.txt?",
+    }
+    with pytest.raises(Foreseen, match="nothing was started"):
+        show(list(reasons))
+    out, err = capsys.readouterr()
+    assert out == ""
+    said = " ".join(err.split())
+    for name, reason in reasons.items():
+        assert re.search(f"refused {re.escape(name)}: [^:]*{re.escape(reason)}", said), name
 
 
 @pytest.mark.parametrize("number", ["0", "9", "-1", "many"])
@@ -233,9 +226,9 @@ def test_a_number_of_apps_that_cannot_be_run_is_refused(number, capsys):
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        ({"mode": "poison"}, {"WORKSHOP_AWS": "real"}, "sends no broken messages through your own account"),
-        ({}, {"WORKSHOP_AWS": "real"}, "there is no NGROK_AUTHTOKEN: the function on AWS cannot reach this machine"),
-        ({"apps": 2}, {"WORKSHOP_AWS": "real", "NGROK_AUTHTOKEN": "x"}, "can reach only the one receiver"),
+        ({"mode": "poison"}, {"WORKSHOP_AWS": "real"}, "no broken messages"),
+        ({}, {"WORKSHOP_AWS": "real"}, "no NGROK_AUTHTOKEN"),
+        ({"apps": 2}, {"WORKSHOP_AWS": "real", "NGROK_AUTHTOKEN": "x"}, "only the one receiver"),
         ({}, {"WORKSHOP_AWS": "maybe"}, "WORKSHOP_AWS is 'maybe'"),
         ({}, {"AWS_ENDPOINT_URL": "localhost:4566"}, "AWS_ENDPOINT_URL is 'localhost:4566'"),
     ],
@@ -243,37 +236,8 @@ def test_a_number_of_apps_that_cannot_be_run_is_refused(number, capsys):
 def test_settings_that_the_demo_cannot_work_with_end_in_a_sentence(monkeypatch, arguments, environment, said):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(Foreseen, match=said):
         show([], **arguments)
-
-
-def test_an_aws_that_does_not_answer_ends_in_a_sentence(tmp_path):
-    finished = demo(folder=tmp_path, AWS_ENDPOINT_URL="http://127.0.0.1:9")
-    assert finished.status == 1
-    assert "saved" not in finished.out
-    assert "AWS_ENDPOINT_URL" in finished.err
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a console, not to a process")
-def test_ctrl_c_closes_everything(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workshop", "demo", "--break", "poison"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where pytest is in the background
-    )
-    while "got 3 messages" not in (line := process.stdout.readline()):
-        assert line, process.stderr.read()
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 2  # AWS, Django
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode in (130, -signal.SIGINT)
-    assert err == "\nStopped.\n"
-    assert not [child for child in children if child.is_running()]
-    assert list(RUNS_FOLDER.glob(f"{process.pid}-*")) == []
 
 
 def test_a_thumbnail_that_was_kept_replaces_one_of_an_earlier_demo_but_none_of_the_same(tmp_path, name):
@@ -287,25 +251,14 @@ def test_a_thumbnail_that_was_kept_replaces_one_of_an_earlier_demo_but_none_of_t
 
 
 @pytest.mark.parametrize(
-    ("body", "shown"),
+    "body",
     [
-        ('{"apps": [{"endpoint": "http://a", "key": "s3cret"}], "data": 1}', '"key": "***"'),
-        ('{"apps": [{"endpoint": "http://a", "key": "s3cret"}', '"key": "***"'),
-        ("not JSON", "not JSON"),
+        '{"apps": [{"endpoint": "http://a", "key": "s3cret"}], "data": 1}',
+        r'{"apps": [{"endpoint": "http://a", "key": "\"s3cret"}], "data": 1}',
+        '{"apps": [{"endpoint": "http://a", "key": "s3cret',
     ],
 )
-def test_a_dead_letter_is_shown_without_its_keys(django_site, body, shown):
-    from workshop.demo.breakage import without_keys
-
-    assert shown in without_keys(body)
+def test_a_dead_letter_is_shown_without_its_keys(body):
+    assert '"key": "***"' in without_keys(body)
     assert "s3cret" not in without_keys(body)
-
-
-def test_an_env_file_from_windows_is_read_and_one_that_is_not_text_is_named(tmp_path, monkeypatch):
-    monkeypatch.delenv("WORKSHOP_AWS")
-    env_file = tmp_path / ".env"
-    env_file.write_bytes("WORKSHOP_AWS=real\r\n".encode("utf-8-sig"))
-    assert load(env_file).real_aws
-    env_file.write_bytes(b"WORKSHOP_AWS=\xff\n")
-    with pytest.raises(SettingsError, match=r"\.env is not UTF-8 text"):
-        load(env_file)
+    assert without_keys("not JSON") == "not JSON"

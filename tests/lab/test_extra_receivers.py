@@ -8,8 +8,6 @@ from django_site import save_image
 
 from workshop.lab.extra_receiver import ExtraReceiver
 
-pytest_plugins = ["django_site_fixtures"]
-
 
 @pytest.fixture
 def make_receiver(django_site, tmp_path, monkeypatch):

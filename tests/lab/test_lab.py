@@ -17,7 +17,6 @@ import psutil
 import pytest
 from aws_cli import find_aws_cli
 from django_site import picture
-from jupyter_client.manager import start_new_kernel
 
 from lambda_function import lambda_handler
 from workshop import EventSourceMapping, Lab, run_folders
@@ -133,34 +132,20 @@ def test_a_saved_image_comes_through_the_whole_pipeline(lab):
 
 
 @pytest.mark.skipif(find_aws_cli() is None, reason="there is no AWS CLI 2 here: apt-get install awscli")
-def test_the_aws_cli_in_another_terminal_makes_a_thumbnail_appear(lab, capsys, tmp_path):
-    from workshop_django.image_sync.models import Thumbnail
-    from workshop_django.inbox.models import ReceivedMessage
-
+def test_the_lines_that_it_shows_lead_the_aws_cli_in_another_terminal_to_the_queue(lab, capsys, tmp_path):
     lab.show_terminal_settings()
     shown = capsys.readouterr().out
     assert f"--endpoint-url {lab.endpoint_url}" in shown  # `aws` before 2.13 reads no AWS_ENDPOINT_URL
     settings = dict(re.findall(r"(?:export |\$env:)(\w+) ?= ?\"?([^\"\n]*)", shown))
     assert settings.keys() == {"AWS_ENDPOINT_URL", *LOCAL}
-    image = save_image()
-    EventSourceMapping(lab.queue_url, lambda_handler).run_until_empty()
-    before = Thumbnail.objects.filter(image=image).count()
-    app = {"endpoint": lab.receiver_endpoint, "key": lab.app_key}
-    body = json.dumps({"apps": [app], "data": {"image_id": image.pk}})
-    command = ["sqs", "send-message", "--queue-url", lab.queue_url, "--message-body", body]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
-    with EventSourceMapping(lab.queue_url, lambda_handler):
-        sent = subprocess.run(
-            [find_aws_cli(), "--endpoint-url", settings["AWS_ENDPOINT_URL"], *command],
-            env={**clean, **settings, "HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-        )
-        assert sent.returncode == 0, sent.stderr
-        until(lambda: Thumbnail.objects.filter(image=image).count() == before + 1)
-    row = Thumbnail.objects.filter(image=image).latest("pk")
-    assert ReceivedMessage.objects.filter(idempotency_key=json.loads(sent.stdout)["MessageId"]).count() == 1
-    assert Path(row.file.path).stat().st_size > 0
+    sent = subprocess.run(
+        [find_aws_cli(), "--endpoint-url", settings["AWS_ENDPOINT_URL"], "sqs", "list-queues"],
+        env={**clean, **settings, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert lab.queue_url in json.loads(sent.stdout)["QueueUrls"]
 
 
 def test_django_starts_again_at_the_same_port_with_other_settings(lab):
@@ -235,7 +220,7 @@ def test_a_second_lab_replaces_the_first_and_the_environment_is_put_back_in_the_
     before = dict(os.environ)
     first = Lab(expose=True, quiet=True)
     save_image()
-    with Lab(expose=True, quiet=True) as second:
+    with Lab(quiet=True) as second:
         assert [listens(url) for url in (first.endpoint_url, first.django_url, first.public_url)] == [False] * 3
         assert os.environ["AWS_ENDPOINT_URL"] == second.endpoint_url
         from workshop_django.gallery.models import Image
@@ -243,7 +228,7 @@ def test_a_second_lab_replaces_the_first_and_the_environment_is_put_back_in_the_
         assert Image.objects.count() == 0
         save_image()
         assert waiting(boto3.client("sqs"), second.queue_url) == 1
-    assert [listens(url) for url in (second.endpoint_url, second.django_url, second.public_url)] == [False] * 3
+    assert [listens(url) for url in (second.endpoint_url, second.django_url)] == [False] * 2
     assert dict(os.environ) == before
     second.close()
     first.close()
@@ -284,13 +269,14 @@ def test_what_stopping_a_part_raises_does_not_keep_the_rest_open(monkeypatch):
     lab.close()
 
 
-def test_when_the_port_for_django_is_taken_meanwhile_it_takes_another(monkeypatch):
+def test_when_the_port_for_django_is_taken_meanwhile_it_takes_another(monkeypatch, another_aws):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         taken = other.getsockname()[1]
         ports = [taken]
         free_port = lab_module.free_port
         monkeypatch.setattr(lab_module, "free_port", lambda: ports.pop() if ports else free_port())
+        monkeypatch.setenv("AWS_ENDPOINT_URL", another_aws)
         with Lab(expose=True, quiet=True) as lab:
             from django.conf import settings
 
@@ -493,20 +479,25 @@ def copied_checkout(tmp_path):
 
 
 UPLOADS = """
-import os, httpx, boto3
+import os, sys, httpx, boto3
+from types import SimpleNamespace
 from workshop import Lab
+from workshop.commands import manage
+
+COUNT = "from workshop_django.gallery.models import Image; print('images:', Image.objects.count())"
 
 with Lab(quiet=True) as lab, httpx.Client(base_url=lab.django_url) as browser:
     token = browser.get("/").cookies["csrftoken"]
     files = {"file": ("picture.png", open("picture.png", "rb").read(), "image/png")}
     browser.post("/", data={"csrfmiddlewaretoken": token, "title": "uploaded"}, files=files)
     attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=lab.queue_url, AttributeNames=["All"])["Attributes"]
-    print("messages:", attributes["ApproximateNumberOfMessages"])
+    print("messages:", attributes["ApproximateNumberOfMessages"], flush=True)
+    manage.run(SimpleNamespace(passed_on=["shell", "--no-imports", "-c", COUNT]))
 print("left:", [name for name in ("AWS_PROFILE", "SQS_QUEUE_URL", "DJANGO_ENV_FILE") if name in os.environ])
 """
 
 
-def test_what_is_in_env_for_real_aws_and_a_server_reaches_no_part_of_a_local_lab(copied_checkout):
+def test_what_is_in_env_reaches_no_part_of_a_local_lab_and_manage_works_on_the_labs_own_database(copied_checkout):
     (copied_checkout / ".env").write_text(
         "AWS_PROFILE=mine\nAWS_ENDPOINT_URL_SQS=http://127.0.0.1:9\nAWS_SESSION_TOKEN=mine\nAPP_KEY=mine\n"
         "SQS_QUEUE_URL=https://sqs.us-east-1.amazonaws.com/123456789012/mine\nDEBUG=perhaps\n"
@@ -518,7 +509,36 @@ def test_what_is_in_env_for_real_aws_and_a_server_reaches_no_part_of_a_local_lab
         [sys.executable, "-c", UPLOADS], cwd=copied_checkout, env=kept, capture_output=True, text=True, timeout=60
     )
     assert done.stderr == ""
-    assert done.stdout == "messages: 1\nleft: []\n"
+    assert done.stdout == "messages: 1\nimages: 1\nleft: []\n"
+
+
+# A cell that is run when the lab is closed
+
+CELLS = """
+import asyncio
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance(colors="nocolor")
+
+def run(cell):
+    asyncio.run(shell.run_cell_async(cell, store_history=False))
+
+run("import boto3; from workshop import Lab; lab = Lab(quiet=True); sqs = boto3.client('sqs')")
+run("from workshop_django.gallery.models import Image; print(Image.objects.count()); lab.close()")
+for cell in ("boto3.client('sqs')", "sqs.list_queues()", "Image.objects.count()", "lab.restart_django()"):
+    run(cell)
+run("lab = Lab(quiet=True, django=False); print(len(sqs.list_queues()['QueueUrls']), 'queues'); lab.close()")
+"""
+
+
+def test_in_a_notebook_what_needs_a_lab_that_is_closed_says_so_in_one_sentence(another_aws):
+    theirs = {"AWS_ENDPOINT_URL": another_aws, "AWS_DEFAULT_REGION": "", "AWS_REGION_NAME": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", CELLS], cwd=CHECKOUT, env={**os.environ, **theirs}, capture_output=True, text=True
+    )
+    first, *refused, last = done.stdout.splitlines()
+    assert (first, last) == ("0", "2 queues")
+    assert [line.startswith("LabClosed: The lab is closed") for line in refused] == [True] * 4, done.stdout
 
 
 # Several at once, and all gone in the end
@@ -542,14 +562,13 @@ sys.stdin.readline()
 
 ENDINGS = {
     "kill -9": "",
-    "SIGTERM": "",
     "an exception": "raise RuntimeError('no')",
 }
 
 
 @pytest.fixture(scope="module")
-def three_labs():
-    """Three processes with a lab each, open at the same time: name -> (process, line that it said, its children)."""
+def two_labs():
+    """Two processes with a lab each, open at the same time: name -> (process, line that it said, its children)."""
     processes = {
         how: subprocess.Popen(
             [sys.executable, "-c", OPENS.format(ends=ends)],
@@ -578,21 +597,19 @@ def seconds_until_gone(children):
     return time.monotonic() - started
 
 
-def test_labs_in_several_processes_at_once_do_not_meet(three_labs):
-    said = [line for _, line, _ in three_labs.values()]
-    assert [(messages, images) for _, _, messages, images in said] == [("1", "1")] * 3
-    assert len({address for address, *_ in said}) == 3
-    assert len({folder for _, folder, *_ in said}) == 3
+def test_labs_in_several_processes_at_once_do_not_meet(two_labs):
+    said = [line for _, line, _ in two_labs.values()]
+    assert [(messages, images) for _, _, messages, images in said] == [("1", "1")] * 2
+    assert len({address for address, *_ in said}) == 2
+    assert len({folder for _, folder, *_ in said}) == 2
 
 
 @pytest.mark.parametrize("how", ENDINGS)
-def test_however_its_process_ends_no_child_is_left_behind(three_labs, how):
-    process, (_, folder, *_), children = three_labs[how]
+def test_however_its_process_ends_no_child_is_left_behind(two_labs, how):
+    process, (_, folder, *_), children = two_labs[how]
     assert len(children) >= 4  # AWS, Django and its worker, the agent
     if how == "kill -9":
         process.kill()
-    elif how == "SIGTERM":
-        process.terminate()
     else:
         process.stdin.write("\n")
         process.stdin.flush()
@@ -606,22 +623,3 @@ def test_however_its_process_ends_no_child_is_left_behind(three_labs, how):
     while Path(folder).exists():  # at the latest, the next sweep removes it, unless another is at work on it just now
         assert time.monotonic() < deadline
         remove_unused_run_folders()
-
-
-def test_a_restarted_kernel_leaves_no_child_of_the_lab_behind():
-    manager, client = start_new_kernel(cwd=str(CHECKOUT / "notebooks"))
-    try:
-        said = []
-        client.execute_interactive(
-            "from workshop import Lab; lab = Lab(expose=True, quiet=True)\n"
-            "import psutil; print(*(p.pid for p in psutil.Process().children(recursive=True)))",
-            timeout=60,
-            output_hook=lambda message: said.append(message["content"].get("text", "")),
-        )
-        children = [psutil.Process(int(pid)) for pid in "".join(said).split()]
-        assert len(children) >= 4
-        manager.restart_kernel(now=True)
-        print(f"{len(children)} children gone {seconds_until_gone(children):.2f} s after a restart of the kernel")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -206,3 +207,23 @@ def test_a_free_port_can_be_listened_at_and_is_not_free_then():
     with socket.create_server(("127.0.0.1", port)):
         assert not is_free(port)
     assert is_free(port)
+
+
+FORKS = """
+import os, sys
+from workshop.run_folders import run_folder
+print(run_folder(), flush=True)
+if os.fork() == 0:
+    sys.stdin.read()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_process_that_was_forked_does_not_keep_the_folder_of_the_one_it_came_from():
+    parent = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    folder = Path(parent.stdout.readline().strip())
+    parent.wait(30)
+    assert not run_folders.in_use(folder)  # and the child waits
+    parent.stdin.close()
+    parent.stdout.close()

@@ -17,8 +17,6 @@ from django_site import APP_KEY, RECEIVER, child_environment, picture, save_imag
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-pytest_plugins = ["django_site_fixtures"]
-
 CHECKOUT = Path(__file__).parent.parent.parent
 
 

@@ -18,8 +18,6 @@ from django_site import APP_KEY, ENDPOINT, RECEIVER, Site, bodies, database, sav
 from workshop.lab.django_server import DjangoServer
 from workshop.lab.processes import free_port
 
-pytest_plugins = ["django_site_fixtures"]
-
 
 @pytest.fixture
 def numbers(client, monkeypatch):

@@ -14,8 +14,6 @@ from django_site import bodies, in_threads, save_image
 
 from workshop.lab.local_aws import LocalAws
 
-pytest_plugins = ["django_site_fixtures"]
-
 
 @pytest.fixture
 def outbox(django_site):

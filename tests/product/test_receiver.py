@@ -17,8 +17,6 @@ from django_site import APP_KEY, RECEIVER, in_threads, picture, unannounced_imag
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-pytest_plugins = ["django_site_fixtures"]
-
 TOKEN = f"Token {APP_KEY}"
 JSON_HEADERS = {"Authorization": TOKEN, "Content-Type": "application/json"}
 

@@ -14,8 +14,6 @@ from django_site import bodies, child_environment
 
 from workshop.lab.local_aws import LocalAws
 
-pytest_plugins = ["django_site_fixtures"]
-
 MANAGE = Path(__file__).parent.parent.parent / "workshop_django" / "manage.py"
 
 

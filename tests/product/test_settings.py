@@ -14,8 +14,6 @@ from django.core.management import call_command
 from django.test.utils import override_settings
 from django_site import APP_KEY
 
-pytest_plugins = ["django_site_fixtures"]
-
 CHECKOUT = Path(__file__).parent.parent.parent
 PRODUCTION = {
     "SECRET_KEY": "x9f-Wn2_8kQz7LmP4rTv6YbC1dEh3GjK5sAuNpXqZwRyBtVo-9Hs4",

@@ -20,8 +20,6 @@ from workshop_django.sqs.errors import (
     SqsUnavailable,
 )
 
-pytest_plugins = ["django_site_fixtures"]
-
 MiB = 1_048_576
 
 

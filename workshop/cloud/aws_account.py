@@ -15,6 +15,7 @@ import boto3
 from botocore import exceptions
 from botocore.config import Config
 
+from workshop.foreseen import Foreseen
 from workshop.run_folders import used_run_folders
 
 from . import aws_environment
@@ -24,7 +25,7 @@ PORT_FILE = "aws.port"  # in the run folder of the process that keeps a local AW
 TIMEOUTS = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
 
 
-class AwsError(RuntimeError):
+class AwsError(Foreseen):
     """AWS refused or cannot be reached. The message says what was wrong and what to do."""
 
 

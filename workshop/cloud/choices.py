@@ -10,11 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from workshop.folders import ENV_FILE
+from workshop.foreseen import Foreseen
 
 from . import env_file as env_files
 
 
-class SettingsError(ValueError):
+class SettingsError(Foreseen):
     """A setting has a value that cannot be used. The message names the variable and what to write."""
 
 

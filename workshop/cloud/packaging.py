@@ -24,6 +24,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from workshop.folders import CHECKOUT, LAMBDA_WHEELS, WORK_FOLDER
+from workshop.foreseen import Foreseen
 from workshop.names import FUNCTION_NAME
 
 LAMBDA_FUNCTION = CHECKOUT / "lambda_function.py"
@@ -39,7 +40,7 @@ UNZIPPED_LIMIT = 250 * 1024**2  # bytes: https://docs.aws.amazon.com/lambda/late
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 
 
-class PackagingError(RuntimeError):
+class PackagingError(Foreseen):
     """The package could not be made. The message says why and what to do."""
 
 

@@ -14,9 +14,9 @@ installed; what it needs besides, it imports inside `run`. It has:
     def add_arguments(parser): ...    # an argparse.ArgumentParser; its description is the module's docstring
     def run(args) -> int | None: ...  # the exit status; None is 0
 
-For a foreseen mistake `run` raises SystemExit with a sentence that says what was wrong and what to do (exit
-status 1), or calls `args.parser.error(sentence)` where the arguments were wrong (exit status 2). Ctrl-C
-arrives as KeyboardInterrupt; let it through once everything is closed.
+For a foreseen mistake `run` raises Foreseen or SystemExit with a sentence that says what was wrong and what to
+do (exit status 1), or calls `args.parser.error(sentence)` where the arguments were wrong (exit status 2). Ctrl-C
+arrives as KeyboardInterrupt and a request to end as SystemExit; let them through once everything is closed.
 """
 
 import argparse
@@ -27,10 +27,11 @@ import signal
 import sys
 from types import ModuleType
 
+from workshop.foreseen import Foreseen
 from workshop.names import PROGRAM
 
 GROUPS = {
-    "Learn": ["lab", "demo", "exercises", "progress", "reset"],
+    "Learn": ["lab", "demo", "exercises", "manage", "progress", "reset"],
     "Look after it": ["doctor", "test", "bench", "soak", "clean"],
     "Go to AWS": ["package", "deploy", "destroy", "logs"],
     "Write chapters": ["make-exercises"],
@@ -94,8 +95,11 @@ def main(argv: list[str]) -> int:
         return 2
     # A program that a script starts in the background is born deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return _run(load(name), name, argv[1:])
+    except Foreseen as error:
+        raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return INTERRUPTED

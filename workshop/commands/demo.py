@@ -4,9 +4,9 @@ Each image is saved in Django, its message leaves the outbox, enters Amazon SQS,
 function, arrives at the receiving Django through the tunnel, and the thumbnail appears. The thumbnails stay
 in .workshop/thumbnails when the demo ends.
 
-JPEG, PNG, GIF and WebP are taken, up to 10 MB and 50 million pixels. A file that is refused is named with the
-reason; the others are still shown, and the exit status is 1 at the end. 0 means that all went as it should,
-with --break: that the broken message, and no other, is in the dead-letter queue.
+JPEG, PNG, GIF and WebP are taken, up to 10 MB and 25 million pixels (WebP: 10 million). A file that is refused
+is named with the reason; the others are still shown, and the exit status is 1 at the end. 0 means that all went
+as it should, with --break: that the broken message, and no other, is in the dead-letter queue.
 
 --break sends one broken message among good ones: bad-key, with a key that the receiver does not know;
 receiver-down, to a Django that is off; poison, one that is not JSON. It fails, is tried again, and ends in the
@@ -41,10 +41,6 @@ def add_arguments(parser):
 def run(args) -> int:
     if not 1 <= args.apps <= MOST_APPS:
         args.parser.error(f"--apps is {args.apps}: the demo runs 1 to {MOST_APPS} receivers, each a Django of its own.")
-    import signal
-    import sys
-
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # closes what was started
     if args.mode and args.mode not in MODES:
         return _break_a_part(args)
     from workshop.demo.show import show

@@ -30,18 +30,10 @@ def add_arguments(parser):
 
 
 def run(args) -> None:
-    from workshop.cloud.aws_account import AwsError
-    from workshop.cloud.choices import SettingsError
-    from workshop.cloud.packaging import PackagingError
-    from workshop.lab.processes import ProcessFailed
-
-    try:
-        if args.aws:
-            _deploy_to_aws(args)
-        else:
-            _deploy_locally(args)
-    except (AwsError, PackagingError, ProcessFailed, SettingsError) as error:
-        raise SystemExit(str(error)) from None
+    if args.aws:
+        _deploy_to_aws(args)
+    else:
+        _deploy_locally(args)
 
 
 def _deploy_to_aws(args) -> None:
@@ -126,7 +118,6 @@ def _deploy_at(account, args, chosen):
 def _keep_local_aws(args, chosen) -> None:
     """Start a local AWS, deploy to it, and be its Lambda until Ctrl-C."""
     import logging
-    import signal
     import time
 
     from workshop.cloud.aws_account import use_local
@@ -138,7 +129,6 @@ def _keep_local_aws(args, chosen) -> None:
     from workshop.lab.local_aws import LocalAws
     from workshop.run_folders import run_folder
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # When `destroy` takes the queue away, that is said below, not by whoever asks the queue for messages.
     logging.getLogger("workshop.functions.event_source_mapping").addFilter(
         lambda record: "NonExistentQueue" not in record.getMessage()

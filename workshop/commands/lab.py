@@ -47,11 +47,10 @@ def _running_server(notebook: str) -> str | None:
 
 def _start(args, notebook: str) -> None:
     import secrets
-    import signal
     import time
 
     from workshop.jupyter import configuration, home
-    from workshop.lab.processes import Child, ProcessFailed, free_port
+    from workshop.lab.processes import Child, free_port
 
     if args.port and not _is_free(args.port):
         args.parser.error(f"port {args.port} cannot be used: it is taken, or not a port. Leave --port out.")
@@ -76,7 +75,6 @@ def _start(args, notebook: str) -> None:
         env={**configuration.environment(), "JUPYTER_TOKEN": token},
     )
     server.log_path.unlink(missing_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print("Starting JupyterLab ...", file=sys.stderr, flush=True)
     try:
         server.start(ready=lambda: _answers(port))
@@ -87,8 +85,6 @@ def _start(args, notebook: str) -> None:
         while server.alive:
             time.sleep(0.5)
         print("JupyterLab was shut down.")
-    except ProcessFailed as error:
-        raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         print("\nStopping JupyterLab ...", file=sys.stderr, flush=True)
     finally:

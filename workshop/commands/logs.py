@@ -17,29 +17,25 @@ def run(args) -> None:
     import time
 
     from workshop.cloud import choices
-    from workshop.cloud.aws_account import AwsError, running_local_aws, use_local, use_real
-    from workshop.cloud.choices import SettingsError
+    from workshop.cloud.aws_account import running_local_aws, use_local, use_real
     from workshop.cloud.logs import follow, has_group, read_logs
 
     group = f"/aws/lambda/{args.function_name}"
     since = time.time() - args.since * 60
-    try:
-        chosen = choices.load()
-        if args.aws:
-            account = use_real(chosen)
-        else:
-            addresses = [chosen.endpoint_url] if chosen.endpoint_url else running_local_aws()
-            if not addresses:
-                raise SystemExit(
-                    "No local AWS is running, so there are no logs. Open a chapter, or run: "
-                    "python3 -m workshop deploy. For your own account add --aws."
-                )
-            # The newest that has logs; the last resort is the newest.
-            account = next(
-                (account for account in map(use_local, addresses) if has_group(account, group)), None
-            ) or use_local(addresses[0])
-        print(f"{group} in {account}", file=sys.stderr)
-        for line in follow(account, group, since=since) if args.follow else read_logs(account, group, since=since):
-            print(line, flush=True)
-    except (AwsError, SettingsError) as error:
-        raise SystemExit(str(error)) from None
+    chosen = choices.load()
+    if args.aws:
+        account = use_real(chosen)
+    else:
+        addresses = [chosen.endpoint_url] if chosen.endpoint_url else running_local_aws()
+        if not addresses:
+            raise SystemExit(
+                "No local AWS is running, so there are no logs. Open a chapter, or run: "
+                "python3 -m workshop deploy. For your own account add --aws."
+            )
+        # The newest that has logs; the last resort is the newest.
+        account = next(
+            (account for account in map(use_local, addresses) if has_group(account, group)), None
+        ) or use_local(addresses[0])
+    print(f"{group} in {account}", file=sys.stderr)
+    for line in follow(account, group, since=since) if args.follow else read_logs(account, group, since=since):
+        print(line, flush=True)

@@ -16,13 +16,10 @@ def add_arguments(parser):
 
 
 def run(args) -> None:
-    from workshop.cloud.packaging import PackagingError, package
+    from workshop.cloud.packaging import package
     from workshop.folders import HOME
 
-    try:
-        made = package(args.arch)
-    except PackagingError as error:
-        raise SystemExit(str(error)) from None
+    made = package(args.arch)
     print(f"{made.path.relative_to(HOME)}")
     print(f"  for python3.13 on {args.arch}")
     print(f"  {made.size / 1e6:.1f} MB, unzipped {made.unzipped_size / 1e6:.1f} MB")

@@ -25,7 +25,7 @@ def run(args) -> int:
     from workshop.run_folders import remove_unused_run_folders
 
     workers = min((os.cpu_count() or 1) + 1, MOST_WORKERS)  # one more than cores: they often wait for a timeout
-    command = [sys.executable, "-m", "pytest", "--nbval", "-n", str(workers), "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", "--nbval", "-n", str(workers)]
     configuration.FOLDER.mkdir(parents=True, exist_ok=True)
     variables = os.environ | configuration.environment()  # a person's own kernels named python3 are not this one
     try:

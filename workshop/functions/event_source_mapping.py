@@ -23,6 +23,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from workshop.foreseen import Foreseen
 from workshop.names import REGION
 
 from .invocation import Invocation
@@ -212,6 +213,9 @@ class EventSourceMapping:
             try:
                 self.poll_once()
                 pause = 0.5
+            except Foreseen as over:  # the lab is closed
+                logger.warning("Polling %s has ended: %s", self.queue_url, over)
+                return
             except (BotoCoreError, ClientError) as error:
                 logger.warning("Polling %s failed, next try in %g s: %s", self.queue_url, pause, error)
                 self._stopping.wait(pause)

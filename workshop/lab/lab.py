@@ -30,22 +30,25 @@ from pyngrok import ngrok
 from workshop.cloud import aws_environment, choices
 from workshop.cloud.aws_account import AwsError, identify
 from workshop.cloud.terminal import for_the_aws_cli
+from workshop.foreseen import Foreseen
 from workshop.names import ACCOUNT_ID, DEAD_LETTER_QUEUE_NAME, QUEUE_NAME, RECEIVER_PATH, REGION
 from workshop.run_folders import run_folder
 
 from . import browser, tunnel
+from .closed import LabClosed, in_a_notebook, watch
 from .django_server import DjangoServer, sqlite_url
 from .local_aws import LocalAws
 from .processes import ProcessFailed, free_port, is_free
 
 FUNCTION_TIMEOUT = 30  # seconds
 VISIBILITY_TIMEOUT = 6 * FUNCTION_TIMEOUT  # seconds: six times the function's timeout is AWS's advice
+ENVIRONMENT_FILE = "environment.json"  # in the run folder of an open lab
 MAX_RECEIVE_COUNT = 3  # deliveries of a message before SQS moves it to the dead-letter queue
 
 IMPATIENT = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})  # is anybody there?
 
 
-class LabError(RuntimeError):
+class LabError(Foreseen):
     """The lab cannot open. The message says what was wrong and what to do."""
 
 
@@ -61,6 +64,7 @@ class Lab:
     """
 
     _open: "Lab | None" = None
+    closed = False  # was the lab of this notebook closed, with no other opened since?
 
     def __init__(
         self,
@@ -91,8 +95,9 @@ class Lab:
         self._environment_before: dict[str, str | None] = {}
         self._overridden: override_settings | None = None
         self._say = (lambda text: None) if quiet else say
-        Lab._open = self
+        Lab._open, Lab.closed = self, False
         atexit.register(self.close)
+        watch(_is_closed)
         try:
             self._export(**_past_the_proxy())
             self._start_aws()
@@ -151,6 +156,8 @@ class Lab:
     def start_aws(self) -> None:
         """Bring the local AWS back at the same address, with the same queues, empty. Does nothing if it runs."""
         self._require_local_aws("start_aws")
+        if Lab._open is not self:
+            raise LabClosed
         if self._aws.alive:
             return
         self._aws.start()
@@ -159,13 +166,20 @@ class Lab:
 
     def restart_django(self, **environment: str) -> None:
         """Start Django again at the same port with other settings, for example ALLOWED_HOSTS="..."."""
+        if Lab._open is not self:
+            raise LabClosed
         self.server.stop()
         self._django_environment |= environment
         self.server = DjangoServer(self.folder, port=self.server.port, env=self._environment_of_django())
         self.server.start()
+        self._export(**self._environment_of_django())
+        self._note_environment()
 
     def close(self) -> None:
-        """Stop what the lab started and put the environment back. Safe to call again."""
+        """Stop what the lab started and put the environment back. Safe to call again.
+
+        In a notebook, what is run afterwards and still needs AWS or the database raises LabClosed.
+        """
         with ExitStack() as last:  # done also when stopping a part fails
             last.callback(self._restore_environment)
             if self._aws:
@@ -176,10 +190,13 @@ class Lab:
                 last.callback(connections.close_all)
                 self._overridden = None
             if self.server:
+                (self.folder / ENVIRONMENT_FILE).unlink(missing_ok=True)
                 self.server.stop()
         atexit.unregister(self.close)
         if Lab._open is self:
-            Lab._open = None
+            Lab._open, Lab.closed = None, in_a_notebook()
+            if Lab.closed:  # or Django would speak of a loop before anybody could speak of the lab
+                os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
     def _restore_environment(self) -> None:
         for name, value in self._environment_before.items():
@@ -283,7 +300,7 @@ class Lab:
             port = free_port()
             self.server = DjangoServer(self.folder, port=port)
             if expose:
-                self.public_url = ngrok.connect(port).public_url
+                self.public_url = tunnel.connect(port)
             self._export(**self._environment_of_django())
             self._open_database()
             try:
@@ -294,6 +311,7 @@ class Lab:
                     raise
                 if expose:
                     ngrok.disconnect(self.public_url)
+        self._note_environment()
         self._say(f"Django  {self.django_url}" + (f", through the tunnel {self.public_url}" if expose else ""))
 
     def _environment_of_django(self) -> dict[str, str]:
@@ -314,6 +332,11 @@ class Lab:
             "SYNC_ENDPOINTS": self.receiver_endpoint,
             **self._django_environment,
         }
+
+    def _note_environment(self) -> None:
+        """For `python3 -m workshop manage`: what leads another process here. It has keys, and the folder is ours."""
+        variables = {name: os.environ.get(name) for name in self._environment_before}
+        (self.folder / ENVIRONMENT_FILE).write_text(json.dumps(variables), encoding="utf-8")
 
     def _open_database(self) -> None:
         """Set Django up in this process, too, with an empty database that the server shares."""
@@ -346,6 +369,21 @@ class Lab:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _is_closed() -> bool:
+    return Lab.closed
+
+
+def _forget() -> None:
+    """A process that was forked ends nothing that belongs to the one that it came from."""
+    if Lab._open:
+        atexit.unregister(Lab._open.close)
+        Lab._open = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _run_folder() -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from workshop.foreseen import Foreseen
 from workshop.run_folders import run_folder
 
 # Seconds. One that fails ends, and is told at once: this is for one that hangs. Sixteen labs started together on two
@@ -24,7 +25,7 @@ START_TIMEOUT = 120
 STOP_TIMEOUT = 5  # seconds between asking a process to end and ending it
 
 
-class ProcessFailed(RuntimeError):
+class ProcessFailed(Foreseen):
     """A child process ended, or was not ready in time. The message names its log and quotes the end of it."""
 
 

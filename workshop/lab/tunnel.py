@@ -14,6 +14,7 @@ from pathlib import Path
 from pyngrok import conf, ngrok
 from pyngrok.exception import PyngrokError, PyngrokNgrokHTTPError, PyngrokNgrokInstallError
 
+from workshop.foreseen import Foreseen
 from workshop.run_folders import run_folder
 
 EXECUTABLE = "workshop-offline-ngrok"
@@ -25,7 +26,7 @@ TOO_MANY_AGENTS = "ERR_NGROK_108"
 NO_NETWORK = ("dial tcp", "no such host", "i/o timeout", "failed to dial", "unable to start", "connection refused")
 
 
-class TunnelError(RuntimeError):
+class TunnelError(Foreseen):
     """No tunnel can be opened. The message says why and what to do."""
 
 
@@ -70,6 +71,14 @@ def restore() -> None:
     if _before is not None:
         conf.set_default(_before)
         _before = None
+
+
+def connect(port: int) -> str:
+    """The address of a new tunnel to a port. Raises TunnelError."""
+    try:
+        return ngrok.connect(port).public_url
+    except PyngrokError as error:
+        raise TunnelError(explain(error)) from error
 
 
 def explain(error: PyngrokError) -> str:
