@@ -13,6 +13,7 @@ KIT = [
     "names",
     "folders",
     "foreseen",
+    "lazy",
     "locks",
     "run_folders",
     "cloud",

@@ -165,11 +165,11 @@ def upload_a_picture(url: str) -> None:
 
 def thumbnail_of(checkout: Path, message_id: str) -> Path:
     """Where the receiver stored what it made last; that it has handled that message, the query demands, too."""
-    with closing(sqlite3.connect(checkout / "workshop_django/db.sqlite3")) as database:
+    with closing(sqlite3.connect(checkout / ".workshop/deployed/db.sqlite3")) as database:
         query = "SELECT file FROM inbox_receivedmessage, image_sync_thumbnail WHERE idempotency_key = ?"
         query += " ORDER BY made_at DESC"
         (name,) = database.execute(query, [message_id]).fetchone()
-    return checkout / "workshop_django/media" / name
+    return checkout / ".workshop/deployed/media" / name
 
 
 def test_the_guides_complete_test_passes_in_terminals_as_it_stands(checkout, terminal):

@@ -11,13 +11,13 @@ import secrets
 import shlex
 import sys
 
-from workshop.folders import CHECKOUT, WORK_FOLDER
+from workshop.folders import CHECKOUT, WORK_FOLDER, sqlite_url
 from workshop.names import RECEIVER_PATH
 
 from .aws_environment import LOCAL
 
 DJANGO_URL = "http://127.0.0.1:8000"
-DJANGO_LOG = WORK_FOLDER / "django.log"
+DJANGO_FOLDER = WORK_FOLDER / "deployed"  # of the Django that one starts beside a local deploy; `clean` removes it
 PLACEHOLDER = "YOUR_SECURE_APP_KEY"  # the source guide's
 
 
@@ -34,13 +34,15 @@ def for_the_aws_cli(endpoint_url: str) -> str:
 def for_a_deployment(endpoint_url: str, queue_url: str, function_name: str, values: dict[str, str]) -> str:
     """`values` are the person's settings: a SECRET_KEY or APP_KEY among them is used and not shown."""
     keys = {name: secrets.token_urlsafe(24) for name in ("SECRET_KEY", "APP_KEY") if not values.get(name)}
-    endpoint = DJANGO_URL + RECEIVER_PATH
+    endpoint, log = DJANGO_URL + RECEIVER_PATH, DJANGO_FOLDER / "django.log"
     django = {
         "AWS_ENDPOINT_URL": endpoint_url,
         **LOCAL,
         "SQS_QUEUE_URL": queue_url,
         "SYNC_ENDPOINTS": endpoint,
-        "DJANGO_LOG_FILE": str(DJANGO_LOG),
+        "DATABASE_URL": sqlite_url(DJANGO_FOLDER / "db.sqlite3"),
+        "MEDIA_ROOT": str(DJANGO_FOLDER / "media"),
+        "DJANGO_LOG_FILE": str(log),
         "DEBUG": "true",
         **keys,
     }
@@ -60,7 +62,7 @@ def for_a_deployment(endpoint_url: str, queue_url: str, function_name: str, valu
         *(f"  {line}" for line in for_the_aws_cli(endpoint_url).splitlines()),
         "Then one of these:",
         f"  {aws} logs tail /aws/lambda/{function_name} --follow",
-        f"  {_follow(DJANGO_LOG)}",
+        f"  {_follow(log)}",
         f"  {aws} sqs send-message --queue-url {queue_url} --message-body '{body}'",
     ]
     if key == PLACEHOLDER:

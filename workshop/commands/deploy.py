@@ -118,11 +118,12 @@ def _deploy_at(account, args, chosen):
 def _keep_local_aws(args, chosen) -> None:
     """Start a local AWS, deploy to it, and be its Lambda until Ctrl-C."""
     import logging
+    import shutil
     import time
 
     from workshop.cloud.aws_account import use_local
     from workshop.cloud.deployment import destroy, has_stack
-    from workshop.cloud.terminal import for_a_deployment
+    from workshop.cloud.terminal import DJANGO_FOLDER, for_a_deployment
     from workshop.functions.event_source_mapping import EventSourceMapping
     from workshop.functions.function_logs import FunctionLogs
     from workshop.functions.lambda_runtime import packaged_function
@@ -133,6 +134,8 @@ def _keep_local_aws(args, chosen) -> None:
     logging.getLogger("workshop.functions.event_source_mapping").addFilter(
         lambda record: "NonExistentQueue" not in record.getMessage()
     )
+    shutil.rmtree(DJANGO_FOLDER, ignore_errors=True)  # as new as the queue: the first image is image 1
+    DJANGO_FOLDER.mkdir(parents=True)
     aws = LocalAws(run_folder())
     aws.start()
     account = use_local(aws.endpoint_url)

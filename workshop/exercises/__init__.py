@@ -10,10 +10,6 @@
 A chapter's questions are in `chapter_NN.py`, its notebooks in `exercises/` and `solutions/`.
 """
 
+from workshop import lazy
 
-def __getattr__(name: str):
-    if name != "Exercise":
-        raise AttributeError(f"module 'workshop.exercises' has no attribute {name!r}")
-    from .exercise import Exercise  # on first use: `python3 -m workshop progress` runs without the packages
-
-    return Exercise
+__getattr__ = lazy.names(__name__, Exercise="exercise")

@@ -8,7 +8,6 @@ server.stop()
 
 import http.client
 from pathlib import Path
-from urllib.parse import quote
 
 from . import browser
 from .processes import Child
@@ -17,11 +16,6 @@ THREADS = 8  # requests handled at once: SQLite takes one writer at a time, the 
 # Waitress gives a request to a thread when it is there wholly, so whoever sends half of one and waits holds no thread.
 CONNECTIONS = 400  # at once; Windows' select() takes 512
 SILENCE = 20  # seconds after which a connection is closed that neither brings a request nor waits for an answer
-
-
-def sqlite_url(file: Path) -> str:
-    """DATABASE_URL for a file, whatever its folder is called: a % in it is not the beginning of an escape."""
-    return "sqlite:///" + quote(file.as_posix(), safe="/:")
 
 
 class DjangoServer:

@@ -19,9 +19,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
+from workshop.folders import sqlite_url
 from workshop.names import RECEIVER_PATH
 
-from .django_server import DjangoServer, sqlite_url
+from .django_server import DjangoServer
 from .processes import free_port
 
 _migrating = threading.Lock()

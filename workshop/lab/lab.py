@@ -30,13 +30,14 @@ from pyngrok import ngrok
 from workshop.cloud import aws_environment, choices
 from workshop.cloud.aws_account import AwsError, identify
 from workshop.cloud.terminal import for_the_aws_cli
+from workshop.folders import sqlite_url
 from workshop.foreseen import Foreseen
 from workshop.names import ACCOUNT_ID, DEAD_LETTER_QUEUE_NAME, QUEUE_NAME, RECEIVER_PATH, REGION
 from workshop.run_folders import run_folder
 
 from . import browser, tunnel
 from .closed import LabClosed, in_a_notebook, watch
-from .django_server import DjangoServer, sqlite_url
+from .django_server import DjangoServer
 from .local_aws import LocalAws
 from .processes import ProcessFailed, free_port, is_free
 
