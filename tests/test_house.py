@@ -71,9 +71,10 @@ def test_at_most_one_cell_in_five_ignores_its_output_and_says_why(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_cell_was_run_and_none_is_longer_than_a_screen(path):
+def test_every_cell_was_run_none_is_longer_than_a_screen_and_none_minds_where_it_is_started(path):
     for cell in code_cells(path):
         assert cell["execution_count"], cell_text(cell)
+        assert not re.search(r"[\"']\.\./", cell_text(cell)), cell_text(cell)
         assert len(cell_text(cell).splitlines()) <= 16, cell_text(cell)
 
 
