@@ -133,7 +133,7 @@ def test_a_wrong_argument_is_a_sentence_and_where_to_read_more(arguments, senten
 
 
 def test_a_port_that_is_taken_is_a_sentence(receiver, monkeypatch, capsys):
-    monkeypatch.setattr(commands.load("lab"), "_running_server", lambda: None)
+    monkeypatch.setattr(commands.load("lab"), "_running_server", lambda *_: None)
     with pytest.raises(SystemExit, match="2"):
         main(["lab", "--no-browser", "--port", str(urlsplit(receiver.url).port)])
     assert "it is taken, or not a port. Leave --port out." in capsys.readouterr().err
