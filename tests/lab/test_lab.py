@@ -527,7 +527,8 @@ run("import boto3; from workshop import Lab; lab = Lab(quiet=True); sqs = boto3.
 run("from workshop_django.gallery.models import Image; print(Image.objects.count()); lab.close()")
 for cell in ("boto3.client('sqs')", "sqs.list_queues()", "Image.objects.count()", "lab.restart_django()"):
     run(cell)
-run("lab = Lab(quiet=True, django=False); print(len(boto3.client('sqs').list_queues()['QueueUrls']), 'queues'); lab.close()")
+run("lab = Lab(quiet=True, django=False); sqs = boto3.client('sqs')")
+run("print(len(sqs.list_queues()['QueueUrls']), 'queues'); lab.close()")
 """
 
 
