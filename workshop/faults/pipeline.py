@@ -38,7 +38,8 @@ from pyngrok import ngrok
 from workshop.cloud import aws_environment
 from workshop.folders import CHECKOUT
 from workshop.lab import tunnel
-from workshop.lab.django_server import DjangoServer, sqlite_url
+from workshop.folders import sqlite_url
+from workshop.lab.django_server import DjangoServer
 from workshop.lab.local_aws import LocalAws
 from workshop.lab.processes import Child, free_port
 from workshop.names import RECEIVER_PATH

@@ -81,10 +81,6 @@ class ThisMachineAlone:
 
 def serve(port_file: Path, port: int) -> None:
     """Serve moto on 127.0.0.1 for ever; write the port it got (a free one for 0) into `port_file`."""
-    # jsonschema 4 looks for it to check addresses in templates, and does without it. To read its grammar takes a
-    # second or more, for which the first call of CloudFormation would wait.
-    sys.modules["rfc3987_syntax"] = None
-
     from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
