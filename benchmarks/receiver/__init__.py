@@ -19,7 +19,7 @@ keys = itertools.count()
 
 @contextmanager
 def opened(case, tiny):
-    from workshop.lab.django_server import sqlite_url
+    from workshop.folders import sqlite_url
     from workshop.run_folders import run_folder
 
     os.environ |= {
