@@ -12,7 +12,7 @@ from django.db import connections
 from django.test.utils import override_settings
 from PIL import Image as Pillow
 
-from workshop.lab.django_server import sqlite_url
+from workshop.folders import sqlite_url
 
 APP_KEY = "a-key-for-tests-wBvH2xqZ7dK9"
 ENDPOINT = "http://127.0.0.1:9/api/v1/image-processing-sync"  # nothing posts to it in these tests

@@ -10,7 +10,8 @@ from django.test import Client
 from django.test.utils import override_settings
 from django_site import APP_KEY, ENDPOINT, Site, database
 
-from workshop.lab.django_server import DjangoServer, sqlite_url
+from workshop.folders import sqlite_url
+from workshop.lab.django_server import DjangoServer
 from workshop.lab.processes import free_port
 from workshop.run_folders import run_folder
 
