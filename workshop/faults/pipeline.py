@@ -36,9 +36,8 @@ from PIL import Image
 from pyngrok import ngrok
 
 from workshop.cloud import aws_environment
-from workshop.folders import CHECKOUT
+from workshop.folders import CHECKOUT, sqlite_url
 from workshop.lab import tunnel
-from workshop.folders import sqlite_url
 from workshop.lab.django_server import DjangoServer
 from workshop.lab.local_aws import LocalAws
 from workshop.lab.processes import Child, free_port
