@@ -48,7 +48,9 @@ class Result:
 
 
 def compare(name: str, *, tiny: bool, say: Callable[[str], None]) -> list[Result]:
-    """Run the benchmark `name`, or with `tiny` only show that it runs. `say` gets a line for each that is left out."""
+    """Run the benchmark `name`, or with `tiny` only its first case, to show that it runs. `say` gets a line for each
+    contender that is left out.
+    """
     benchmark = importlib.import_module(f"benchmarks.{name}")
     contenders = {}
     for contender in benchmark.CONTENDERS:
@@ -57,7 +59,7 @@ def compare(name: str, *, tiny: bool, say: Callable[[str], None]) -> list[Result
         except ImportError as error:
             say(f"{name}: {contender} is left out, because {error.name} is not installed.")
     results = []
-    for case, seconds in benchmark.CASES.items():
+    for case, seconds in list(benchmark.CASES.items())[: 1 if tiny else None]:
         with benchmark.opened(case, tiny) as setting:
             turns = {}
             for contender, module in contenders.items():
@@ -73,8 +75,8 @@ def compare(name: str, *, tiny: bool, say: Callable[[str], None]) -> list[Result
 def in_turn(turns: dict[str, Callable[[], int]], unit: str, seconds: float) -> dict[str, list[float]]:
     """A B A B ..., for so many seconds; 0 takes two rounds of one call each."""
     least, turn = (ROUNDS, TURN) if seconds else (2, 0)
-    for once in turns.values():
-        timed(once, unit, WARM_UP if seconds else 0)
+    for once in turns.values() if seconds else ():
+        timed(once, unit, WARM_UP)
     rounds: dict[str, list[float]] = {contender: [] for contender in turns}
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(next(iter(rounds.values()))) < least:

@@ -15,7 +15,7 @@ def machine() -> dict[str, str]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "boto3", "Django", "granian", "moto")),
+        "packages": ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "boto3", "Django", "waitress", "moto")),
     }
 
 

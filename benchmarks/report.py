@@ -36,7 +36,8 @@ def measure_and_show(names: list[str], *, tiny: bool) -> int:
                 failed = 1
             else:
                 results += [Result(**result) for result in json.loads(file.read_text(encoding="utf-8"))]
-    keep(results, here, now, tiny)
+    if results and not tiny:
+        keep(results, here, now)
     return failed
 
 
@@ -58,18 +59,18 @@ def table(result: Result) -> str:
     return "\n".join(lines)
 
 
-def keep(results: list[Result], here: dict[str, str], now: datetime, tiny: bool) -> None:
+def keep(results: list[Result], here: dict[str, str], now: datetime) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     file = FOLDER / f"{now:%Y-%m-%d-%H%M%S}.json"
-    kept = {"date": now.isoformat(timespec="seconds"), "machine": here, "tiny": tiny}
+    kept = {"date": now.isoformat(timespec="seconds"), "machine": here}
     file.write_text(json.dumps(kept | {"results": [vars(result) for result in results]}, indent=1), encoding="utf-8")
     drawn = [
         chart.bars(f"{result.benchmark}, {result.case}: {result.unit}", {c: result.median(c) for c in result.rounds})
         for result in results
     ]
-    if drawn:
-        chart.below_each_other(drawn).save(file.with_suffix(".png"))
-    print(f"\nKept in {file.relative_to(CHECKOUT).as_posix()}, and as a chart beside it (.png).")
+    chart.below_each_other(drawn).save(file.with_suffix(".png"))
+    print(f"\nKept in {file}, and as a chart beside it (.png).")
+    return file
 
 
 if __name__ == "__main__":

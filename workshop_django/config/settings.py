@@ -127,6 +127,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Image processing sync",
     "DESCRIPTION": "Takes what AWS Lambda brings from the queue.",
     "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "PREPROCESSING_HOOKS": ["workshop_django.image_sync.schema.all_endpoints"],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],

@@ -9,7 +9,6 @@ from django.db import DatabaseError, connection
 from django.http import JsonResponse
 from django.urls import include, path
 from django.views.static import serve
-from drf_spectacular.views import SpectacularAPIView
 
 from workshop_django.gallery.views import login_in_production
 
@@ -27,6 +26,12 @@ def health(request):
     return JsonResponse({"status": "ok"})
 
 
+def schema(request):
+    from drf_spectacular.views import SpectacularAPIView  # it takes long to import, and few ask
+
+    return SpectacularAPIView.as_view()(request)
+
+
 @login_in_production
 def media(request, path):
     return serve(request, path, document_root=settings.MEDIA_ROOT)
@@ -36,7 +41,7 @@ urlpatterns = [
     path("", include("workshop_django.gallery.urls")),
     path("live/", include("workshop_django.live.urls")),
     path("api/v1/", include("workshop_django.image_sync.urls")),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema", schema, name="schema"),
     path("healthz", health, name="health"),
     path("admin/", admin.site.urls),
     path("media/<path:path>", media),

@@ -6,4 +6,4 @@ class ImageSyncConfig(AppConfig):
     verbose_name = "Image processing sync"
 
     def ready(self):
-        from . import checks, schema  # noqa: F401  (importing registers them)
+        from . import checks  # noqa: F401  (importing registers them)
