@@ -52,22 +52,24 @@ def compare(name: str, *, tiny: bool, say: Callable[[str], None]) -> list[Result
     contender that is left out.
     """
     benchmark = importlib.import_module(f"benchmarks.{name}")
-    contenders = {}
-    for contender in benchmark.CONTENDERS:
-        try:
-            contenders[contender] = importlib.import_module(f"benchmarks.{name}.{contender}")
-        except ImportError as error:
-            say(f"{name}: {contender} is left out, because {error.name} is not installed.")
+    left_out: dict[str, str] = {}
     results = []
     for case, seconds in list(benchmark.CASES.items())[: 1 if tiny else None]:
         with benchmark.opened(case, tiny) as setting:
             turns = {}
-            for contender, module in contenders.items():
+            for contender in benchmark.CONTENDERS:
+                if contender in left_out:
+                    continue
                 try:
-                    if once := benchmark.once(module, setting):
-                        turns[contender] = once
-                except Missing as missing:
-                    say(f"{name}: {contender} is left out, because {missing}.")
+                    once = benchmark.once(importlib.import_module(f"benchmarks.{name}.{contender}"), setting)
+                except (ImportError, Missing) as error:
+                    left_out[contender] = (
+                        f"{error.name} is not installed" if isinstance(error, ImportError) else str(error)
+                    )
+                    say(f"{name}: {contender} is left out, because {left_out[contender]}.")
+                    continue
+                if once:
+                    turns[contender] = once
             results.append(Result(name, case, benchmark.UNIT, in_turn(turns, benchmark.UNIT, 0 if tiny else seconds)))
     return results
 

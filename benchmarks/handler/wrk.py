@@ -17,7 +17,7 @@ wrk.headers["Idempotency-Key"] = "id-1"
 """
 
 
-def requests(url, connections):
+def posts(url, connections):
     """A function that runs wrk for a second, the shortest it can, and returns how many requests it made."""
     wrk = shutil.which("wrk")
     if not wrk:

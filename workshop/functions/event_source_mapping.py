@@ -126,11 +126,11 @@ class EventSourceMapping:
         return self._poll_for(POLL_SECONDS)
 
     def _poll_for(self, seconds: int) -> int:
-        messages = self._receive(seconds)
+        records = [self._record(message) for message in self._receive(seconds)]
         blocked_groups: set[str] = set()
-        for batch in self._split(messages):
-            blocked_groups |= self._handle([m for m in batch if _group(m) not in blocked_groups])
-        return len(messages)
+        for batch in self._split(records):
+            blocked_groups |= self._handle([record for record in batch if _group(record) not in blocked_groups])
+        return len(records)
 
     def run_until_empty(self, timeout: float = 60) -> None:
         """Handle batches until the queue holds nothing: nothing waiting, in flight or delayed.
@@ -247,15 +247,15 @@ class EventSourceMapping:
                 window_ends = time.monotonic() + self.maximum_batching_window
         return messages
 
-    def _split(self, messages: list[dict]) -> Iterator[list[dict]]:
+    def _split(self, records: list[dict]) -> Iterator[list[dict]]:
         """Cut what was received into batches whose event is not larger than an invocation takes."""
         batch, size = [], 0
-        for message in messages:
-            bytes_of_record = len(json.dumps(self._record(message)))
+        for record in records:
+            bytes_of_record = len(json.dumps(record))
             if batch and size + bytes_of_record > MAX_PAYLOAD:
                 yield batch
                 batch, size = [], 0
-            batch.append(message)
+            batch.append(record)
             size += bytes_of_record + 2  # the comma and the blank between two records
         if batch:
             yield batch
@@ -264,21 +264,20 @@ class EventSourceMapping:
         """Invoke the handler, delete what succeeded, and return the FIFO groups in which something failed."""
         if not batch:
             return set()
-        ids = [message["MessageId"] for message in batch]
+        ids = [record["messageId"] for record in batch]
         self.observer("received", {"ids": ids})
-        event = {"Records": [self._record(message) for message in batch]}
-        invocation = Invocation.of(self.handler, event, self.function_timeout)
+        invocation = Invocation.of(self.handler, {"Records": batch}, self.function_timeout)
         failed = self._failed(invocation, ids)
         self.observer("handled", {"ids": ids, "failed": sorted(failed), "invocation": invocation})
-        done = [message for message in batch if message["MessageId"] not in failed]
+        done = [record for record in batch if record["messageId"] not in failed]
         with self._counting:
             self.invocations += 1
             self.failed += len(batch) - len(done)
         self._delete(done)
         with self._counting:
             self.delivered += len(done)
-        self.observer("deleted", {"ids": [message["MessageId"] for message in done]})
-        return {_group(message) for message in batch if message["MessageId"] in failed} - {None}
+        self.observer("deleted", {"ids": [record["messageId"] for record in done]})
+        return {_group(record) for record in batch if record["messageId"] in failed} - {None}
 
     def _failed(self, invocation: Invocation, ids: list[str]) -> set[str]:
         """The ids of the messages that must stay in the queue, by Lambda's rules."""
@@ -301,11 +300,11 @@ class EventSourceMapping:
             return set(ids)
         return failed
 
-    def _delete(self, messages: list[dict]) -> None:
-        for start in range(0, len(messages), RECEIVE_LIMIT):
+    def _delete(self, records: list[dict]) -> None:
+        for start in range(0, len(records), RECEIVE_LIMIT):
             entries = [
-                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-                for number, message in enumerate(messages[start : start + RECEIVE_LIMIT])
+                {"Id": str(number), "ReceiptHandle": record["receiptHandle"]}
+                for number, record in enumerate(records[start : start + RECEIVE_LIMIT])
             ]
             answer = self._sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
             for entry in answer.get("Failed", []):
@@ -363,8 +362,8 @@ def _attribute(value: dict) -> dict:
     return attribute
 
 
-def _group(message: dict) -> str | None:
-    return message.get("Attributes", {}).get("MessageGroupId")
+def _group(record: dict) -> str | None:
+    return record["attributes"].get("MessageGroupId")
 
 
 def _region(queue_url: str) -> str:

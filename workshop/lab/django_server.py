@@ -7,6 +7,7 @@ server.stop()
 """
 
 import http.client
+from collections.abc import Callable
 from pathlib import Path
 
 from . import browser
@@ -54,9 +55,14 @@ class DjangoServer:
     def alive(self) -> bool:
         return self._child.alive
 
-    def start(self) -> None:
-        """Start it and wait until it answers. Raises ProcessFailed, quoting its log, if it does not."""
-        self._child.start(ready=self._answers)
+    def start(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Start it, do what can be done meanwhile, and wait until it answers.
+
+        Raises ProcessFailed, quoting its log, if it does not.
+        """
+        self._child.launch()
+        meanwhile()
+        self._child.wait_until(self._answers)
 
     def stop(self) -> None:
         self._child.stop()

@@ -303,9 +303,8 @@ class Lab:
             if expose:
                 self.public_url = tunnel.connect(port)
             self._export(**self._environment_of_django())
-            self._open_database()
             try:
-                self.server.start()
+                self.server.start(meanwhile=self._open_database)
                 break
             except ProcessFailed:
                 if attempt == 2 or is_free(port):
