@@ -38,6 +38,8 @@ class Result:
 
     def spread(self, contender: str) -> float:
         """Half the distance between the quartiles, as a part of the median."""
+        if len(self.rounds[contender]) == 1:
+            return 0
         low, _, high = statistics.quantiles(self.rounds[contender], n=4)
         return (high - low) / 2 / self.median(contender)
 
@@ -75,8 +77,8 @@ def compare(name: str, *, tiny: bool, say: Callable[[str], None]) -> list[Result
 
 
 def in_turn(turns: dict[str, Callable[[], int]], unit: str, seconds: float) -> dict[str, list[float]]:
-    """A B A B ..., for so many seconds; 0 takes two rounds of one call each."""
-    least, turn = (ROUNDS, TURN) if seconds else (2, 0)
+    """A B A B ..., for so many seconds; 0 takes one round of one call each."""
+    least, turn = (ROUNDS, TURN) if seconds else (1, 0)
     for once in turns.values() if seconds else ():
         timed(once, unit, WARM_UP)
     rounds: dict[str, list[float]] = {contender: [] for contender in turns}
