@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import shutil
+import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -55,6 +57,17 @@ def make_queue(sqs):
             sqs.delete_queue(QueueUrl=url)
         except sqs.exceptions.QueueDoesNotExist:
             pass
+
+
+@pytest.fixture(scope="session")
+def aws_cli() -> str:
+    """The AWS CLI 2 that works: the first on PATH may be another version, or broken."""
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        if aws := shutil.which("aws", path=folder):
+            said = subprocess.run([aws, "--version"], capture_output=True, text=True)
+            if said.returncode == 0 and said.stdout.startswith("aws-cli/2"):
+                return aws
+    pytest.skip("there is no AWS CLI 2 here: apt-get install awscli")
 
 
 @dataclass

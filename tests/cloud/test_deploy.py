@@ -10,7 +10,6 @@ import threading
 from urllib.parse import parse_qs
 
 import pytest
-from aws_cli import find_aws_cli
 
 from workshop import run_folders
 from workshop.cloud import aws_account, env_file
@@ -27,8 +26,6 @@ from workshop.cloud.deployment import (
 from workshop.cloud.packaging import Package, package_installed
 from workshop.folders import CHECKOUT
 from workshop.lab.local_aws import LocalAws
-
-AWS_CLI = find_aws_cli()
 
 
 @pytest.fixture(scope="module")
@@ -131,14 +128,13 @@ def test_in_another_region_the_bucket_is_made_there(local_aws, made, said):
     destroy(account, say=said.append, poll_interval=0.05)
 
 
-@pytest.mark.skipif(AWS_CLI is None, reason="there is no AWS CLI 2 here: apt-get install awscli")
-def test_the_commands_it_prints_do_the_same_with_the_aws_cli(account, made, said):
+def test_the_commands_it_prints_do_the_same_with_the_aws_cli(aws_cli, account, made, said):
     deployed = deploy_here(account, made, said)
     commands = list(said.commands)
     assert len(commands) == 5
     destroy(account, say=said.append, poll_interval=0.05)
     for command in commands:
-        done = subprocess.run([AWS_CLI, *shlex.split(command)[1:]], capture_output=True, text=True, cwd=CHECKOUT)
+        done = subprocess.run([aws_cli, *shlex.split(command)[1:]], capture_output=True, text=True, cwd=CHECKOUT)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert dict(line.split("\t") for line in done.stdout.splitlines()) == deployed.outputs
     # The workshop recognises a stack that was made by hand, with the commands it printed.

@@ -20,14 +20,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aws_cli import find_aws_cli
 from django_site import picture
 from PIL import Image as Pillow
 
 from workshop.folders import CHECKOUT
 from workshop.lab.processes import free_port
 
-AWS_CLI = find_aws_cli()
 TIMEOUT = 30  # seconds that one step may take on a slow machine
 
 SEND_MESSAGE = r"""
@@ -39,7 +37,6 @@ LAMBDA_LOGS = "aws logs tail /aws/lambda/func_sqs_sync --follow"
 DJANGO_LOGS = "tail -f /var/log/django/django.log"
 
 pytestmark = [
-    pytest.mark.skipif(AWS_CLI is None, reason="there is no AWS CLI 2 here: apt-get install awscli"),
     pytest.mark.skipif(shutil.which("tail") is None, reason="there is no tail here"),
 ]
 
@@ -116,11 +113,11 @@ def checkout(tmp_path):
 
 
 @pytest.fixture
-def terminal(checkout, tmp_path):
+def terminal(checkout, aws_cli, tmp_path):
     """terminal(script) -> a Terminal in the checkout, where `aws` is the AWS CLI. Closed at the end."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "aws").symlink_to(AWS_CLI)
+    (programs / "aws").symlink_to(aws_cli)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DJANGO_", "WORKSHOP_"))}
     environment = {
         **kept,

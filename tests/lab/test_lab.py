@@ -15,7 +15,6 @@ import fauxqs
 import httpx
 import psutil
 import pytest
-from aws_cli import find_aws_cli
 from django_site import picture
 
 from lambda_function import lambda_handler
@@ -131,8 +130,7 @@ def test_a_saved_image_comes_through_the_whole_pipeline(lab):
     assert Path(received.file.path).is_relative_to(lab.folder / "media")
 
 
-@pytest.mark.skipif(find_aws_cli() is None, reason="there is no AWS CLI 2 here: apt-get install awscli")
-def test_the_lines_that_it_shows_lead_the_aws_cli_in_another_terminal_to_the_queue(lab, capsys, tmp_path):
+def test_the_lines_that_it_shows_lead_the_aws_cli_in_another_terminal_to_the_queue(lab, aws_cli, capsys, tmp_path):
     lab.show_terminal_settings()
     shown = capsys.readouterr().out
     assert f"--endpoint-url {lab.endpoint_url}" in shown  # `aws` before 2.13 reads no AWS_ENDPOINT_URL
@@ -140,7 +138,7 @@ def test_the_lines_that_it_shows_lead_the_aws_cli_in_another_terminal_to_the_que
     assert settings.keys() == {"AWS_ENDPOINT_URL", *LOCAL}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
     sent = subprocess.run(
-        [find_aws_cli(), "--endpoint-url", settings["AWS_ENDPOINT_URL"], "sqs", "list-queues"],
+        [aws_cli, "--endpoint-url", settings["AWS_ENDPOINT_URL"], "sqs", "list-queues"],
         env={**clean, **settings, "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
