@@ -26,7 +26,7 @@ from PIL import Image as Pillow
 from workshop.folders import CHECKOUT
 from workshop.lab.processes import free_port
 
-TIMEOUT = 30  # seconds that one step may take on a slow machine
+TIMEOUT = 120  # seconds that one step may take on a slow machine
 
 SEND_MESSAGE = r"""
 aws sqs send-message \
@@ -36,9 +36,7 @@ aws sqs send-message \
 LAMBDA_LOGS = "aws logs tail /aws/lambda/func_sqs_sync --follow"
 DJANGO_LOGS = "tail -f /var/log/django/django.log"
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("tail") is None, reason="there is no tail here"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("tail") is None, reason="there is no tail here")
 
 
 class Terminal:
