@@ -30,6 +30,7 @@ def pytest_configure(config):
     os.environ.update(
         WORKSHOP_AWS="local",
         WORKSHOP_PROGRESS_FILE=str(Path(tempfile.gettempdir()) / f"workshop-progress-{os.getpid()}.json"),
+        WORKSHOP_BOARD_FOLDER=str(Path(tempfile.gettempdir()) / f"workshop-board-{os.getpid()}"),  # no test joins by it
         NGROK_AUTHTOKEN="",
         AWS_ACCESS_KEY_ID="testing",  # no account has such a key; moto accepts any
         AWS_SECRET_ACCESS_KEY="testing",  # noqa: S106

@@ -24,6 +24,7 @@ KIT = [
     "setup",
     "figures",
     "display",
+    "board",
     "exercises",
     "demo",
     "commands",

@@ -32,10 +32,11 @@ from workshop.names import PROGRAM
 
 GROUPS = {
     "Learn": ["lab", "demo", "exercises", "manage", "progress", "reset"],
+    "Be in a room": ["join", "hand", "leave"],
     "Look after it": ["doctor", "test", "bench", "soak", "clean"],
     "Go to AWS": ["package", "deploy", "destroy", "logs"],
     "Write chapters": ["make-exercises"],
-    "Teach": ["wheelhouse"],
+    "Teach": ["board", "wheelhouse"],
 }
 NAMES = [name for group in GROUPS.values() for name in group]
 

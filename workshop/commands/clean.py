@@ -18,7 +18,7 @@ from workshop.setup import installation, virtual_environment
 HELP = "removes what was created"
 PACKAGES = "not needed"  # it removes them
 
-KEPT = {"progress.json", "progress.lock", "wheels", "install.lock"}  # unless --all
+KEPT = {"progress.json", "progress.lock", "board", "wheels", "install.lock"}  # unless --all
 ALWAYS_KEPT = {"shipped", "kept"}  # what `reset` puts back, and what it put aside: a learner's work is never removed
 
 

@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 
+from workshop.board.telling import tell
 from workshop.lab.lab import Lab
 
 from . import notebook
@@ -54,6 +55,7 @@ class Exercise:
             if not self._told:
                 print(f"Your progress cannot be kept: {error.strerror}: {self.progress.file}. The checks still work.")
                 self._told = True
+        tell(event, self.chapter, name)
         if self.progress.notice:
             print(self.progress.notice)
             self.progress.notice = ""

@@ -1,0 +1,101 @@
+"""The board's file, opened in this process, and the server that shows it.
+
+room = open_file(file, {"01_create_the_queue": ["q1", "q2"]})
+server = BoardServer("192.168.1.20", 8123, folder)
+server.start()
+"""
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from workshop.lab.processes import Child
+
+THREADS = 8  # requests handled at once: SQLite takes one writer at a time, the rest wait for a lock
+STATIC = Path(__file__).parent / "static"
+
+
+def open_file(file: Path, chapters: dict[str, list[str]]):
+    """Set Django up for this file, with the environment that the server inherits; returns the Room.
+
+    Raises django.db.DatabaseError where the file cannot be used.
+    """
+    os.environ["DJANGO_SETTINGS_MODULE"] = "workshop.board.settings"
+    os.environ["BOARD_FILE"] = str(file)
+    os.environ["BOARD_CHAPTERS"] = json.dumps(chapters)
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+    from .models import Room
+
+    return Room.objects.get_or_create()[0]
+
+
+def told() -> Iterator[tuple[str, ...]]:
+    """A row for each event, after one of headings."""
+    from .models import Event
+    from .overview import names
+
+    shown = names()
+    yield "told_at", "name", "what", "chapter", "question"
+    for event in Event.objects.order_by("pk"):
+        yield event.told_at.isoformat(), shown[event.member_id], event.what, event.chapter, event.question
+
+
+class BoardServer(Child):
+    def __init__(self, host: str, port: int, folder: Path):
+        self._address = host, port
+        super().__init__(
+            "board",
+            "granian",
+            [
+                *("--interface", "wsgi", "--host", host, "--port", port, "--workers", 1, "--blocking-threads", THREADS),
+                *("--static-path-route", "/static", "--static-path-mount", STATIC),
+                *("--factory", "django.core.wsgi:get_wsgi_application"),
+            ],
+            folder=folder,
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Raises ProcessFailed, quoting its log, if it does not."""
+        super().start(ready=self._answers)
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(*self._address, timeout=10)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+def address_on_the_network() -> str:
+    """The address under which others on the network reach this machine; 127.0.0.1 where it is on none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737); with UDP nothing is sent
+            return probe.getsockname()[0]
+        except OSError:
+            pass  # no way out of the room, as on a wifi without internet
+    import psutil
+
+    found = [each.address for card in psutil.net_if_addrs().values() for each in card if each.family == socket.AF_INET]
+    return next((one for one in found if not one.startswith(("127.", "169.254."))), "127.0.0.1")
+
+
+def can_listen(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        if os.name == "posix":  # as servers do; on Windows it means another thing
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError):
+            return False
+    return True
