@@ -62,7 +62,7 @@ def overview() -> dict:
     here = [row for row in rows if not row.left]
     half = len(rows) if len(rows) <= ONE_TABLE else (len(rows) + 1) // 2
     return {
-        "chapters": [(chapter[:2].lstrip("0"), _title(chapter)) for chapter in settings.CHAPTERS],
+        "chapters": [(_number(chapter), chapter[3:].replace("_", " ")) for chapter in settings.CHAPTERS],
         "tables": [table for table in (rows[:half], rows[half:]) if table],
         "here": len(here),
         "hands": sorted((row for row in here if row.hand is not None), key=lambda row: -row.hand),
@@ -122,7 +122,7 @@ def _row(pk: int, name: str, answers: dict, hands: dict, left: set) -> Row:
     tried = [(each.last, where, each.wrong) for where, each in answers.items() if not each.right]
     if tried:
         _, where, row.tries = max(tried)
-        row.at, row.stuck = _short(*where), row.tries >= STUCK
+        row.at, row.stuck = f"{_number(where[0])}.{where[1][1:]}", row.tries >= STUCK
     return row
 
 
@@ -137,14 +137,10 @@ def _hardest(answers: dict, left: set) -> list[dict]:
                 tries[where] += each.wrong
     first = sorted(stuck, key=lambda where: (-stuck[where], -tries[where], where))[:3]
     return [
-        {"where": _short(*where), "title": _title(where[0]), "stuck": stuck[where], "solved": solved[where]}
+        {"chapter": _number(where[0]), "number": where[1][1:], "stuck": stuck[where], "solved": solved[where]}
         for where in first
     ]
 
 
-def _short(chapter: str, question: str) -> str:
-    return f"{chapter[:2].lstrip('0')}.{question[1:]}"
-
-
-def _title(chapter: str) -> str:
-    return chapter[3:].replace("_", " ").capitalize()
+def _number(chapter: str) -> str:
+    return chapter[:2].lstrip("0")

@@ -88,14 +88,3 @@ def address_on_the_network() -> str:
 
     found = [each.address for card in psutil.net_if_addrs().values() for each in card if each.family == socket.AF_INET]
     return next((one for one in found if not one.startswith(("127.", "169.254."))), "127.0.0.1")
-
-
-def can_listen(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        if os.name == "posix":  # as servers do; on Windows it means another thing
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError):
-            return False
-    return True

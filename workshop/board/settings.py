@@ -22,10 +22,11 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ["BOARD_FILE"],
+        "CONN_MAX_AGE": None,  # one connection a thread, as long as the server runs
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,  # seconds that a writer waits for its turn
-            "init_command": "PRAGMA synchronous=NORMAL;",  # and no WAL: that is three files, and this is one to keep
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
     }
 }

@@ -60,7 +60,7 @@ class Telling:
             status, answer = _post(address, "/join", code, str(uuid.uuid4()), {"name": name, "key": key})
         except (OSError, http.client.HTTPException, ValueError):
             raise BoardError(
-                f"No board answers at {address}. Compare the address with your instructor's. Are you on the same network?"
+                f"No board answers at {address}. Is it as your instructor shows it, and are you on the same network?"
             ) from None
         if status == 401:
             raise BoardError("The board has another code. Compare it with your instructor's; hyphens do not matter.")

@@ -14,7 +14,7 @@ from workshop.names import PROGRAM
 HELP = "shows an instructor where the room is, on one page"
 
 FILE = WORK_FOLDER / "board" / "board.sqlite3"
-THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
 def add_arguments(parser):
@@ -68,21 +68,23 @@ def _serve(args, room) -> None:
     import signal
     import time
 
+    from django.db import connection
+
     from workshop.board import serving
-    from workshop.lab.processes import ProcessFailed, free_port
+    from workshop.lab.processes import ProcessFailed, free_port, is_free
     from workshop.run_folders import run_folder
 
     before = room.address
     host = args.host or serving.address_on_the_network()
     port = args.port or int(before.rpartition(":")[2] or free_port())
-    if not serving.can_listen(host, port):
+    if not is_free(port, host):
         args.parser.error(
             f"nothing can listen at {host}, port {port}. Does a board run already? Another port: --port N, another "
             "address of this machine: --host ADDRESS."
         )
     if host not in THIS_MACHINE and not args.yes:
         _ask(host, port)
-    room.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    room.address = f"{host}:{port}"
     room.save()
     server = serving.BoardServer(host, port, run_folder())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -101,6 +103,7 @@ def _serve(args, room) -> None:
         )
     finally:
         server.stop()
+        connection.close()  # the last one: what is in the write-ahead log goes into the file
 
 
 def _ask(host: str, port: int) -> None:

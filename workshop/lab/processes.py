@@ -156,13 +156,13 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def is_free(port: int) -> bool:
-    """Could a server listen on this port of 127.0.0.1 now?"""
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Could a server listen on this port now?"""
     with socket.socket() as probe:
         if os.name == "posix":  # as servers do; on Windows it means another thing
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
+            probe.bind((host, port))
+        except (OSError, OverflowError):
             return False
     return True
