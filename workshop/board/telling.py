@@ -115,10 +115,11 @@ class Telling:
                 return problem
             with suppress(OSError):  # on Windows another kernel may be reading it; it is told again then
                 file.unlink()
-        while self._unwritten:
-            if problem := _deliver(member, *self._unwritten[0]):
+        for unwritten in list(self._unwritten):
+            if problem := _deliver(member, *unwritten):
                 return problem
-            del self._unwritten[0]
+            with suppress(ValueError):  # another thread has told it
+                self._unwritten.remove(unwritten)
         return ""
 
     def _files(self) -> list[Path]:
