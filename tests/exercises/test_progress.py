@@ -84,6 +84,23 @@ def test_the_command_shows_a_row_for_each_chapter(file):
     assert shown.stdout.splitlines()[-1].startswith("Together: 1 of ")
 
 
+def test_a_certificate_says_what_was_right_and_that_nobody_else_looked(file):
+    nothing = command(file, "--certificate", "Ana")
+    assert (nothing.returncode, nothing.stderr) == (1, "No question is right yet, so there is nothing to certify.\n")
+    progress = Progress(file)
+    for name, event in [("q1", "right"), ("q2", "solution"), ("q2", "right"), ("q3", "wrong")]:
+        progress.record("01_create_the_queue", name, event)
+    made = command(file, "--certificate", "Ana <b>")
+    assert made.returncode == 0, made.stderr
+    page = (file.parent / "certificate.html").read_text(encoding="utf-8")
+    assert (file.parent / "certificate.html").as_uri() in made.stdout
+    assert "<h1>Ana &lt;b&gt;</h1>" in page
+    assert "create the queue: 2 of 4" in page
+    assert page.count("<li>") == 2
+    assert "Self-checked" in page
+    assert "For 1 of them the solution" in page
+
+
 def test_reset_forgets_one_chapter_or_all(file):
     progress = Progress(file)
     progress.record("01_create_the_queue", "q1", "right")

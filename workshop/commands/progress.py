@@ -1,6 +1,6 @@
 """Show how far you are: for each chapter, which questions are right, attempted, and how many hints you used.
 
-The progress is kept on this machine only, in the folder .workshop.
+The progress is kept on this machine only, in the folder .workshop. --certificate makes a page to print of it.
 """
 
 HELP = "shows how far you are in the exercises"
@@ -13,6 +13,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--reset", nargs="?", const=ALL, metavar="CHAPTER", help="forget all, or one chapter, for example: --reset 03"
     )
+    parser.add_argument("--certificate", metavar="NAME", help="write a page to print, which says what was right")
 
 
 def run(args) -> None:
@@ -20,6 +21,9 @@ def run(args) -> None:
     from workshop.exercises.progress_file import Progress
 
     progress = Progress()
+    if args.certificate:
+        _certify(args.certificate, progress)
+        return
     if args.reset:
         _reset(progress, args, notebook.chapters())
         return
@@ -43,6 +47,22 @@ def run(args) -> None:
         print(progress.notice)
     _print_table(("chapter", "right", "attempted", "hints used", "solutions seen"), rows)
     print(f"\nTogether: {right} of {total} right.")
+
+
+def _certify(name: str, progress) -> None:
+    from datetime import date
+
+    from workshop.exercises.certificate import certificate
+
+    page = certificate(name, progress, date.today())
+    if page is None:
+        raise SystemExit("No question is right yet, so there is nothing to certify.")
+    file = progress.file.with_name("certificate.html")
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise SystemExit(f"{file} was not written: {error.strerror}.") from None
+    print(f"Open this page in a browser, and print it:\n\n    {file.resolve().as_uri()}")
 
 
 def _reset(progress, args, chapters: list[str]) -> None:
