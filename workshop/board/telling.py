@@ -90,10 +90,10 @@ class Telling:
     def keep(self, what: str, **where: str) -> None:
         """Let a message wait. They are numbered, for a clock may be set back."""
         message_id, message = str(uuid.uuid4()), {"what": what, **where}
-        files = self._files()
-        if len(files) >= MOST_WAITING:
+        names = self._names()
+        if len(names) >= MOST_WAITING:
             return
-        number = int(files[-1].name.partition("-")[0]) + 1 if files else 1
+        number = int(names[-1].partition("-")[0]) + 1 if names else 1
         try:
             _write(self._waiting / f"{number:06}-{message_id}.json", message)
         except OSError:
@@ -104,7 +104,8 @@ class Telling:
         member = self.membership()
         if member is None:
             return f"You have joined no board. Type: {PROGRAM} join ADDRESS CODE NAME"
-        for file in self._files():
+        for name in self._names():
+            file = self._waiting / name
             try:
                 message = json.loads(file.read_text(encoding="utf-8"))
             except FileNotFoundError:
@@ -122,8 +123,13 @@ class Telling:
                 self._unwritten.remove(unwritten)
         return ""
 
-    def _files(self) -> list[Path]:
-        return sorted(self._waiting.glob("*.json"))
+    def _names(self) -> list[str]:
+        """The files that wait, the oldest first. (Of a thousand, pathlib would take 20 ms to say so.)"""
+        try:
+            with os.scandir(self._waiting) as entries:
+                return sorted(entry.name for entry in entries if entry.name.endswith(".json"))
+        except FileNotFoundError:
+            return []
 
     def _send_on(self) -> None:
         """As long as the kernel lives: send what is new at once, and what the board does not take again and again."""
