@@ -7,6 +7,7 @@ knows: `template/static/deck.js` splits those that are too high.
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
@@ -46,7 +47,7 @@ def _answers_apart(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
         if cell.cell_type == "markdown" and "**Predict" in cell.source:
             asked, answered = True, False
         elif asked and cell.get("outputs"):
-            answer = cell.copy()
+            answer = deepcopy(cell)
             answer.update(id=f"{cell.id}-answer", metadata={"transient": {"remove_source": True}})
             _set_type(answer, "fragment")
             cell.outputs = []
