@@ -37,12 +37,22 @@ class Telling:
     """`folder` holds the membership, with the key that only this learner has, and the messages that wait."""
 
     def __init__(self, folder: Path | None = None):
-        folder = folder or Path(os.environ.get("WORKSHOP_BOARD_FOLDER") or WORK_FOLDER / "board")
-        self._file = folder / "membership.json"
-        self._waiting = folder / "waiting"
+        self._given = folder
         self._unwritten: list[tuple[str, dict]] = []  # what a full disk could not take
         self._new = threading.Event()
         self._sender: threading.Thread | None = None
+
+    @property
+    def _folder(self) -> Path:  # looked up each time, for this module may be imported before the variable is set
+        return self._given or Path(os.environ.get("WORKSHOP_BOARD_FOLDER") or WORK_FOLDER / "board")
+
+    @property
+    def _file(self) -> Path:
+        return self._folder / "membership.json"
+
+    @property
+    def _waiting(self) -> Path:
+        return self._folder / "waiting"
 
     def membership(self) -> dict | None:
         try:

@@ -15,6 +15,7 @@ const PARTS = [
 ];
 
 function fit(slide) {
+  for (const block of slide.querySelectorAll("pre, table")) narrow(block);
   if (slide.scrollHeight <= LIMIT) return;
   const place = whereToCut(slide);
   if (!place) return shrink(slide);
@@ -60,6 +61,11 @@ function cut(slide, place) {
 function shrink(slide) {
   for (let size = 0.95; slide.scrollHeight > LIMIT && size >= SMALLEST; size -= 0.05)
     for (const cell of slide.querySelectorAll(".jp-Cell")) cell.style.zoom = size;
+}
+
+function narrow(block) {
+  const needs = Math.max(block.scrollWidth, block.offsetWidth), room = block.parentElement.clientWidth;
+  if (needs > room) block.style.zoom = (0.98 * room) / needs;
 }
 
 const titleOf = (slide) => slide.querySelector("h1, h2");
