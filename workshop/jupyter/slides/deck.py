@@ -17,11 +17,14 @@ from workshop.folders import CHECKOUT
 
 HEADING = re.compile(r"#{1,2} +(.+)")
 
+PREDICTION = "**Predict"
+
 
 class Deck(Preprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
-        first, *others = _titled(_answers_apart(_with_set_up(nb.cells)))
-        nb.cells = [first, *_notes(resources["metadata"]["name"][:2]), *others]
+        page = CHECKOUT / "instructor" / f"{resources['metadata']['name'][:2]}.md"
+        notes = page.read_text(encoding="utf-8") if page.exists() else ""
+        nb.cells = [*_noted(_titled(_answers_apart(_with_set_up(nb.cells))), notes)]
         return nb, resources
 
 
@@ -34,28 +37,27 @@ def _with_set_up(cells: list[NotebookNode]) -> list[NotebookNode]:
         cell.outputs = []
         _set_type(cell, "-")
     second = next((n for n, cell in enumerate(shown) if n and _type(cell) == "slide"), len(shown))
-    heading = [_slide("## The set-up")] if set_up else []
+    heading = [_markdown("## The set-up", "slide")] if set_up else []
     return [*shown[:second], *heading, *set_up, *shown[second:]]
 
 
 def _answers_apart(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
-    """What the cell after a prediction puts out appears by itself, and so does what is said about it."""
+    """After a prediction, what a cell puts out appears by itself, and so does what is said about it."""
     asked = answered = False
     for cell in cells:
         if _type(cell) == "slide":
             asked = answered = False
-        if cell.cell_type == "markdown" and "**Predict" in cell.source:
-            asked, answered = True, False
-        elif asked and cell.get("outputs"):
-            answer = deepcopy(cell)
-            answer.update(id=f"{cell.id}-answer", metadata={"transient": {"remove_source": True}})
-            _set_type(answer, "fragment")
-            cell.outputs = []
-            yield cell
-            cell, asked, answered = answer, False, True
+        if cell.cell_type == "markdown" and PREDICTION in cell.source:
+            asked = True
         elif answered:
             _set_type(cell, "fragment")
-            answered = False
+        answered = asked and bool(cell.get("outputs"))
+        if answered:
+            question, cell = cell, deepcopy(cell)
+            question.outputs = []
+            yield question
+            cell.update(id=f"{cell.id}-answer", metadata={"transient": {"remove_source": True}})
+            _set_type(cell, "fragment")
         yield cell
 
 
@@ -67,21 +69,28 @@ def _titled(cells: Iterator[NotebookNode]) -> Iterator[NotebookNode]:
         if heading:
             title = heading[1]
         elif _type(cell) == "slide":
-            yield _slide(f"## {title}")
+            yield _markdown(f"## {title}", "slide")
             _set_type(cell, "-")
         yield cell
 
 
-def _notes(number: str) -> list[NotebookNode]:
-    cells = [new_markdown_cell(page.read_text(encoding="utf-8")) for page in CHECKOUT.glob(f"instructor/{number}*.md")]
+def _noted(cells: Iterator[NotebookNode], page: str) -> Iterator[NotebookNode]:
+    """The speaker has the instructor's whole page on the first slide, and at each prediction what it says of it."""
+    to_say = re.findall(
+        r"^- (.+)", page.partition("## What to say at each prediction")[2].partition("\n## ")[0], re.MULTILINE
+    )
+    notes = [page] if page else []
     for cell in cells:
-        _set_type(cell, "notes")
-    return cells
+        yield cell
+        if cell.cell_type == "markdown" and PREDICTION in cell.source and to_say:
+            notes.append(to_say.pop(0))
+        while notes:
+            yield _markdown(notes.pop(0), "notes")
 
 
-def _slide(source: str) -> NotebookNode:
+def _markdown(source: str, slide_type: str) -> NotebookNode:
     cell = new_markdown_cell(source)
-    _set_type(cell, "slide")
+    _set_type(cell, slide_type)
     return cell
 
 
