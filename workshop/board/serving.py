@@ -1,21 +1,14 @@
-"""The board's file, opened in this process, and the server that shows it.
+"""The board's file, opened in this process, and where a server can be reached that shows it.
 
 room = open_file(file, {"01_create_the_queue": ["q1", "q2"]})
-server = BoardServer("192.168.1.20", 8123, folder)
-server.start()
+DjangoServer(folder, host=address_on_the_network(), port=8123).start()    # of workshop.lab
 """
 
-import http.client
 import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-
-from workshop.lab.processes import Child
-
-THREADS = 8  # requests handled at once: SQLite takes one writer at a time, the rest wait for a lock
-STATIC = Path(__file__).parent / "static"
 
 
 def open_file(file: Path, chapters: dict[str, list[str]]):
@@ -45,35 +38,6 @@ def told() -> Iterator[tuple[str, ...]]:
     yield "told_at", "name", "what", "chapter", "question"
     for event in Event.objects.order_by("pk"):
         yield event.told_at.isoformat(), shown[event.member_id], event.what, event.chapter, event.question
-
-
-class BoardServer(Child):
-    def __init__(self, host: str, port: int, folder: Path):
-        self._address = host, port
-        super().__init__(
-            "board",
-            "granian",
-            [
-                *("--interface", "wsgi", "--host", host, "--port", port, "--workers", 1, "--blocking-threads", THREADS),
-                *("--static-path-route", "/static", "--static-path-mount", STATIC),
-                *("--factory", "django.core.wsgi:get_wsgi_application"),
-            ],
-            folder=folder,
-        )
-
-    def start(self) -> None:
-        """Start it and wait until it answers. Raises ProcessFailed, quoting its log, if it does not."""
-        super().start(ready=self._answers)
-
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection(*self._address, timeout=10)
-        try:
-            connection.request("GET", "/")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
 
 
 def address_on_the_network() -> str:

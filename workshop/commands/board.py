@@ -71,6 +71,7 @@ def _serve(args, room) -> None:
     from django.db import connection
 
     from workshop.board import serving
+    from workshop.lab.django_server import DjangoServer
     from workshop.lab.processes import ProcessFailed, free_port, is_free
     from workshop.run_folders import run_folder
 
@@ -84,9 +85,9 @@ def _serve(args, room) -> None:
         )
     if host not in THIS_MACHINE and not args.yes:
         _ask(host, port)
-    room.address = f"{host}:{port}"
+    room.address = f"{serving.address_on_the_network() if host == '0.0.0.0' else host}:{port}"  # noqa: S104
     room.save()
-    server = serving.BoardServer(host, port, run_folder())
+    server = DjangoServer(run_folder(), host=host, port=port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         server.start()

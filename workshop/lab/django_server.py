@@ -22,14 +22,23 @@ SILENCE = 20  # seconds after which a connection is closed that neither brings a
 class DjangoServer:
     """`folder` keeps the log, `django.log`; `env` is added to this process's environment; the code lies in `cwd`."""
 
-    def __init__(self, folder: Path, *, port: int, env: dict[str, str] | None = None, cwd: Path | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int,
+        host: str = "127.0.0.1",
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+    ):
+        self.host = host
         self.port = port
         self.folder = folder
         self._child = Child(
             "django",
             "waitress",
             [
-                *("--host", "127.0.0.1", "--port", port, "--threads", THREADS),
+                *("--host", host, "--port", port, "--threads", THREADS),
                 *("--connection-limit", CONNECTIONS, "--channel-timeout", SILENCE, "--cleanup-interval", SILENCE),
                 *(["--no-clear-untrusted-proxy-headers"] if browser.on_a_hub() else []),  # the hub's proxy says https
                 "workshop_django.config.wsgi:application",
@@ -41,7 +50,7 @@ class DjangoServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def log_path(self) -> Path:
@@ -72,7 +81,7 @@ class DjangoServer:
         self._child.kill()
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         try:
             connection.request("GET", "/healthz")
             return connection.getresponse().status == http.HTTPStatus.OK
