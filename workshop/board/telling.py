@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from workshop.folders import WORK_FOLDER
+from workshop.foreseen import Foreseen
 from workshop.names import PROGRAM
 
 TIMEOUT = 5  # seconds that the board may take to answer
@@ -29,8 +30,8 @@ MOST_WAITING = 1000  # messages; whoever forgot to leave does not fill the disk
 REFUSED = (400, 413, 422)  # the board has read the message, and would refuse it again
 
 
-class BoardError(Exception):
-    """What was wrong, and what to do, in words."""
+class BoardError(Foreseen):
+    pass
 
 
 class Telling:

@@ -16,13 +16,11 @@ def add_arguments(parser):
 
 
 def run(args) -> None:
-    from workshop.board.telling import BoardError, Telling
+    from workshop.board.telling import Telling
 
     name = " ".join(args.name)
     try:
         Telling().join(args.address, args.code, name)
-    except BoardError as error:
-        raise SystemExit(str(error)) from None
     except OSError as error:
         raise SystemExit(f"The key that the board knows you by cannot be kept: {error}.") from None
     print(
