@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from django.core import checks
 from django.core.management import call_command
 from django.test.utils import override_settings
 from django_site import APP_KEY
+
+from workshop.lab.django_server import sqlite_url
 
 CHECKOUT = Path(__file__).parent.parent.parent
 PRODUCTION = {
@@ -173,6 +177,17 @@ def test_sqlite_lets_readers_and_one_writer_work_at_once_and_has_writers_wait(dj
 
 
 # System checks
+
+
+@pytest.mark.parametrize("table", ["image_sync_receivedmessage (id)", "sqs_outboxmessage (id, body)"])
+def test_a_database_of_an_older_checkout_is_recognised_by_whatever_is_run_first(tmp_path, table):
+    with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as connection:
+        connection.execute(f"CREATE TABLE {table}")
+    for command in ("migrate", "relay_outbox"):
+        finished = manage(command, DATABASE_URL=sqlite_url(tmp_path / "db.sqlite3"))
+        assert finished.returncode == 1
+        assert "before version 1.0" in finished.stderr
+        assert "delete it" in finished.stderr
 
 
 def warned(**settings) -> list[str]:

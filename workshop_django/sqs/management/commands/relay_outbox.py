@@ -113,7 +113,8 @@ class Command(BaseCommand):
 
 
 def database_is_away(error: Exception) -> str:
-    return f"The database does not answer as it should: {' '.join(str(error).split())}"  # in one line
+    reason = " ".join(str(error).split())  # in one line
+    return f"The database does not answer as it should: {reason}. Is it there, and migrated?"
 
 
 def complaints(errors: Any) -> set[str]:
