@@ -11,6 +11,7 @@ A benchmark is a module with
 
 import importlib
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ def compare(name: str, *, tiny: bool, say: Callable[[str], None]) -> list[Result
                 if once:
                     turns[contender] = once
             results.append(Result(name, case, benchmark.UNIT, in_turn(turns, benchmark.UNIT, 0 if tiny else seconds)))
+        for contender in turns:  # imported afresh for the next case, whose servers are others
+            del sys.modules[f"benchmarks.{name}.{contender}"]
     return results
 
 

@@ -4,6 +4,7 @@ Each benchmark runs in a process of its own: `python -m benchmarks.report NAME F
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def measure_and_show(names: list[str], *, tiny: bool) -> int:
 
 
 def measure(name: str, file: Path, tiny: bool) -> None:
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the plain contenders close no session
     results = []
     for result in compare(name, tiny=tiny, say=print):
         print(table(result), flush=True)

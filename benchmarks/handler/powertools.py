@@ -7,7 +7,6 @@ import aiohttp
 from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType, async_process_partial_response
 
 loop = asyncio.new_event_loop()
-asyncio.set_event_loop(loop)  # Powertools takes the thread's own
 processor = AsyncBatchProcessor(event_type=EventType.SQS)
 session = None
 
@@ -27,4 +26,5 @@ async def sync_app(app, data):
 
 
 def lambda_handler(event, context):
+    asyncio.set_event_loop(loop)  # Powertools takes the thread's own, and asyncio.run() of another contender closes it
     return {"statusCode": 200} | async_process_partial_response(event, record_handler, processor, context)

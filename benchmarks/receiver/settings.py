@@ -2,4 +2,5 @@
 
 from workshop_django.config.settings import *  # noqa: F403
 
+SECURE_SSL_REDIRECT = False  # the client speaks plain HTTP
 ROOT_URLCONF = "benchmarks.receiver.urls"

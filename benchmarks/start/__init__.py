@@ -1,5 +1,6 @@
 """A fresh Python, from its start until it is ready."""
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,8 +16,11 @@ def opened(case, tiny):
 
 
 def once(contender, setting):
+    compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
     def start():
-        subprocess.run([sys.executable, "-c", contender.PROGRAM], check=True, stdout=subprocess.DEVNULL)
+        command = [sys.executable, "-c", contender.PROGRAM]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=compiled)
         return 1
 
     return start
