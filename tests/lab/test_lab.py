@@ -606,7 +606,7 @@ def test_labs_in_several_processes_at_once_do_not_meet(two_labs):
 @pytest.mark.parametrize("how", ENDINGS)
 def test_however_its_process_ends_no_child_is_left_behind(two_labs, how):
     process, (_, folder, *_), children = two_labs[how]
-    assert len(children) >= 4  # AWS, Django and its worker, the agent
+    assert len(children) >= 3  # AWS, Django, the agent
     if how == "kill -9":
         process.kill()
     else:
