@@ -104,7 +104,8 @@ class Pipeline:
         self.close()
 
     def _start(self) -> None:
-        aws_environment.apply(aws_environment.sheltered())
+        no_proxy = dict.fromkeys(["NO_PROXY", "no_proxy"], "127.0.0.1")  # a company's reaches no server of this machine
+        aws_environment.apply(aws_environment.sheltered() | no_proxy)
         self._stack.append(lambda: aws_environment.apply(_difference(self._environment_before)))
         migrate = [sys.executable, "-m", "workshop_django.manage", "migrate", "-v0", "--skip-checks"]
         migrating = subprocess.Popen(migrate, env=os.environ | self._environment_of_django(), cwd=self.code)
