@@ -292,7 +292,7 @@ class Pipeline:
                 return database.execute(statement).fetchall()
         import psycopg
 
-        with psycopg.connect(self.database_url, autocommit=True) as database:
+        with psycopg.connect(self.database_url, autocommit=True, application_name="account") as database:
             cursor = database.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
