@@ -85,7 +85,7 @@ def _serve(args, room) -> None:
         )
     if host not in THIS_MACHINE and not args.yes:
         _ask(host, port)
-    room.address = f"{serving.address_on_the_network() if host == '0.0.0.0' else host}:{port}"  # noqa: S104
+    room.address = f"{serving.address_on_the_network() if host == '0.0.0.0' else host}:{port}"  # noqa: S104 # nosec B104
     room.save()
     server = DjangoServer(run_folder(), host=host, port=port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
