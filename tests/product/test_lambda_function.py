@@ -663,7 +663,7 @@ ALLOWED = [
     "https://a.ngrok-free.dev/x",
     "http://a.ngrok-free.dev:8080/x",
     "https://a.b.ngrok-free.dev",
-    "HTTPS://A.NGROK-FREE.APP/x",
+    "HTTPS://A.NGROK-FREE.DEV/x",
     "https://api.example.com",
     "https://API.example.COM:443",
     "https://a.xn--bcher-kva.example/",

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.test.utils import override_settings
 from django_site import APP_KEY
 
-from workshop.lab.django_server import sqlite_url
+from workshop.folders import sqlite_url
 
 CHECKOUT = Path(__file__).parent.parent.parent
 PRODUCTION = {
