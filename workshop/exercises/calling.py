@@ -44,6 +44,17 @@ def expect(found: object, expected: object, situation: str = "") -> None:
         raise Wrong("returned", f"{situation}it returned {shown(found)}, and {shown(expected)} was expected")
 
 
+def expect_each(found: object, expected: dict[str, str], clues: dict[str, str]) -> None:
+    """One word for each letter. Raises Wrong with a letter's clue, which says where to look and not what is right."""
+    if not isinstance(found, dict) or set(found) != set(expected):
+        raise Wrong("returned", f"a dictionary with the keys {', '.join(expected)} was expected, not {shown(found)}")
+    for letter, word in expected.items():
+        if found[letter] in (..., None):
+            raise Wrong(letter, f"{letter} has no answer yet")
+        if str(found[letter]).strip().lower() != word:
+            raise Wrong(letter, f"{letter} is not {shown(found[letter])}. {clues[letter]}")
+
+
 class Raised:
     """What a function raised, for a check that expects it. `str` is the type, the message and the line."""
 

@@ -8,65 +8,61 @@ import boto3
 from botocore.exceptions import EndpointConnectionError, ParamValidationError
 from botocore.validate import validate_parameters
 
-from .calling import Raised, attempt, call, kind
+from . import queues
+from .calling import Raised, attempt, call, expect, expect_each, kind, shown
 from .listening import everything_said
-from .question import NotAttempted, Wrong, question
-from .queues import client, counts, fill, fresh
+from .question import Wrong, question
 
 LAB = {"django": False, "queue": False}
 
-SWITCH = "ReportBatchItemFailures"
-BATCH_SIZE, WINDOW = 100, 5  # messages and seconds, as the exercise says
-MAX_FIFO_BATCH_SIZE = 10  # messages, AWS's maximum
-LEAST_CONCURRENCY = 2  # functions at once, AWS's minimum for the brake
-LONGEST_PAUSE = 30  # seconds, as the exercise says
-MOST_AFTER_STOP = 20  # calls of poll: then a worker is taken to never end
-MISTAKES = ("raises", "switch", "key", "visibility", "none")
+READ = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
+LARGEST = 10  # messages of a batch without a batching window, and for a FIFO queue: AWS's maximum
+WANTED = {
+    "images": {"BatchSize": 100, "MaximumBatchingWindowInSeconds": 5, "ScalingConfig": {"MaximumConcurrency": 2}},
+    "payments": {"BatchSize": LARGEST, "MaximumBatchingWindowInSeconds": 0},
+}
 
 
 @question(
     hints=[
         "Three rules: more than ten messages in a call need a window of a second at least, a FIFO queue takes ten at "
         "most and no window, and without the switch nobody reads the list of failures.",
-        '"FunctionResponseTypes": ["ReportBatchItemFailures"], in both.',
-        "The brake goes from 2 to 1,000. Take the whole line with the window out of `payments`.",
+        "The brake goes from 2 to 1,000. The switch belongs into both, in a list called FunctionResponseTypes.",
+        'Take the line with the window out of payments, and add "FunctionResponseTypes": ["ReportBatchItemFailures"].',
     ],
-    why="AWS refuses some wrong settings at once. The missing switch it takes, and the failed messages are lost.",
+    why="AWS takes both, and what fails comes again alone. A missing switch it would have taken, too.",
 )
 def q1(lab, images, payments):
-    """Both are settings that AWS takes, for what the exercise asks, with the failures reported."""
-    for name, settings in (("images", images), ("payments", payments)):
-        _require_settings(name, settings)
-    size, window = images.get("BatchSize", 10), images.get("MaximumBatchingWindowInSeconds", 0)
-    if size > MAX_FIFO_BATCH_SIZE and window < 1:
-        raise Wrong(
-            f"images: AWS refuses a BatchSize of {size} without a window. Over 10, MaximumBatchingWindowInSeconds "
-            "must be at least 1"
-        )
-    if size != BATCH_SIZE:
-        raise Wrong(f"images: the BatchSize is {size}; up to {BATCH_SIZE} messages in a call were asked for")
-    if window > WINDOW:
-        raise Wrong(f"images: a message may wait {window} seconds for others; {WINDOW} at most were asked for")
-    brake = images.get("ScalingConfig", {}).get("MaximumConcurrency")
-    if brake is None:
-        raise Wrong("images: there is no brake any more; ScalingConfig holds MaximumConcurrency")
-    if brake > LEAST_CONCURRENCY:
-        raise Wrong(f"images: {brake} functions may run at once; as few as AWS allows were asked for")
-
-    size, window = payments.get("BatchSize", 10), payments.get("MaximumBatchingWindowInSeconds", 0)
-    if size > MAX_FIFO_BATCH_SIZE:
-        raise Wrong(f"payments: AWS refuses a BatchSize of {size} for a FIFO queue; ten is the most")
-    if window:
-        raise Wrong("payments: AWS refuses a batching window for a FIFO queue: take it out")
-    if size < MAX_FIFO_BATCH_SIZE:
-        raise Wrong(f"payments: the BatchSize is {size}; as many as AWS allows were asked for, which is ten")
-
-    for name, settings in (("images", images), ("payments", payments)):
-        if SWITCH not in settings.get("FunctionResponseTypes", []):
+    """AWS takes both settings, they say what was asked for, and the failures are read."""
+    for name, given in {"images": images, "payments": payments}.items():
+        _require_taken_by_boto3(name, given)
+        found = {"BatchSize": 10, "MaximumBatchingWindowInSeconds": 0} | given
+        size, window = found["BatchSize"], found["MaximumBatchingWindowInSeconds"]
+        if name == "images" and size > LARGEST and window < 1:
+            raise Wrong("window", f"{name}: AWS takes a BatchSize over 10 only with a window of at least 1 second")
+        if name == "payments" and (size > LARGEST or window):
             raise Wrong(
-                f"{name}: Lambda does not read the handler's list of failures, so it deletes what has failed. "
-                f"FunctionResponseTypes switches that on, with {SWITCH}"
+                "FIFO", f"{name}: for a FIFO queue, AWS takes a BatchSize of 10 at most, and no batching window"
             )
+        if found.get("FunctionResponseTypes") != READ["FunctionResponseTypes"]:
+            raise Wrong("switch", f"{name}: Lambda reads no list of failures, and so it deletes what has failed")
+        wanted = WANTED[name] | READ
+        if 1 <= window < wanted["MaximumBatchingWindowInSeconds"]:  # less waiting is no mistake
+            wanted |= {"MaximumBatchingWindowInSeconds": window}
+        for key in found | wanted:
+            if found.get(key) != wanted.get(key):
+                raise Wrong("value", f"{name}: {key} is {shown(found.get(key))}, which is not what was asked for")
+
+
+def _require_taken_by_boto3(name: str, settings: object) -> None:
+    if not isinstance(settings, dict):
+        raise Wrong("no dictionary", f"{name} is {kind(settings)}; a dictionary was expected")
+    operation = boto3.client("lambda").meta.service_model.operation_model("CreateEventSourceMapping")
+    try:
+        validate_parameters({"FunctionName": "func_sqs_sync"} | settings, operation.input_shape)
+    except ParamValidationError as error:
+        reason = " ".join(str(error).split()).removeprefix("Parameter validation failed: ")
+        raise Wrong("refused", f"{name}: boto3 refuses it. {reason.partition(', must be one of')[0]}") from None
 
 
 @question(
@@ -77,331 +73,146 @@ def q1(lab, images, payments):
         "other one returned something that Lambda could not read.",
         "No poison, no exception, and still everything twice: somebody else got the messages while the first worked.",
     ],
-    why="Such counts are all that you see in production, and each of these mistakes has its own pattern.",
+    why="Such counts are all that you see in production, and you can tell five causes apart by them.",
 )
 def q2(lab, mistakes):
     """mistakes: for each of the mappings a to e, what is wrong with it."""
-    right = {"a": "raises", "b": "switch", "c": "none", "d": "visibility", "e": "key"}
-    if not isinstance(mistakes, dict) or set(mistakes) != set(right):
-        raise Wrong(f"a dictionary with the keys {', '.join(right)} was expected")
-    if all(value in (..., None) for value in mistakes.values()):
-        raise NotAttempted
-    given = {name: value.strip().lower() if isinstance(value, str) else value for name, value in mistakes.items()}
-    for name, value in given.items():
-        if value in (..., None):
-            raise Wrong(f"{name} has no answer yet")
-        if value not in MISTAKES:
-            raise Wrong(f"{name} is {value!r}; write one of {', '.join(map(repr, MISTAKES))}")
-    for name, value in given.items():
-        if value != right[name]:
-            raise Wrong(f"{name} is not {value!r}. {WHAT_SPEAKS_AGAINST[name, value]}")
-
-
-# What the counts of a mapping say against a wrong answer
-WHAT_SPEAKS_AGAINST = {
-    ("a", "switch"): "If nobody read the list, nothing would have failed, and nothing would be repeated",
-    ("a", "key"): "With a wrong key the handler returns, and here it raised an exception three times",
-    ("a", "visibility"): "Who was too slow returns in the end, and here the handler raised an exception three times",
-    ("a", "none"): "Two good messages were posted three times and became dead letters",
-    ("b", "raises"): "The handler raised no exception",
-    ("b", "key"): "After a wrong key, the whole batch would have come again, and there was one call only",
-    ("b", "visibility"): "Nothing came twice; with a visibility timeout that is too short, it does",
-    ("b", "none"): "The poison was tried once, and is no dead letter. Where is it now",
-    ("c", "raises"): "The handler raised no exception",
-    ("c", "switch"): "The poison was tried three times, so somebody read that it had failed",
-    ("c", "key"): "After a wrong key, the good messages would have come again, too",
-    ("c", "visibility"): "Only the poison came again, and that is what it should do",
-    ("d", "raises"): "The handler raised no exception",
-    ("d", "switch"): "There was no poison, so there was no failure that somebody could have overlooked",
-    ("d", "key"): "There was no poison, so the list of failures was empty, and an empty list has no wrong key",
-    ("d", "none"): "Three good messages were posted twice each, and nothing had failed",
-    ("e", "raises"): "The handler raised no exception",
-    ("e", "switch"): "If nobody read the list, nothing would have come again",
-    ("e", "visibility"): "Then the good ones would have been deleted in the end; here all three are dead letters",
-    ("e", "none"): "Two good messages were posted three times and became dead letters",
-}
+    expect_each(
+        mistakes,
+        {"a": "raises", "b": "switch", "c": "none", "d": "visibility", "e": "key"},
+        {
+            "a": "The handler did not return once, and so nobody learned which messages were good",
+            "b": "The poison was posted once, it is no dead letter, and the queue is empty. Where is it now",
+            "c": "Only one message came again, and it alone is a dead letter. Which one, and should it",
+            "d": "No message was poison, and still all three came again while a handler was at work",
+            "e": "The handler returned each time, and still the good messages came again and are dead letters",
+        },
+    )
 
 
 @question(
     hints=[
-        "Begin with the easy rows: nothing returned, no list, an empty list. Nothing stays.",
-        "Collect item.get('itemIdentifier') of all entries in a set. If one of them is not in message_ids, all stay.",
-        "None is not in message_ids either, so a wrong key needs no case of its own.",
+        "Begin with the easy rows: nothing returned, no list, an empty list. (result or {}).get(...) helps.",
+        "Collect failure.get('itemIdentifier') of all entries in a set. If one is not in message_ids, all stay.",
+        "None is not in message_ids either, so a wrong key needs no case of its own: compare two sets with <=.",
     ],
-    why="What Lambda cannot read counts as a failure of everything, so that it never deletes what may have failed.",
+    why="You know what Lambda does with any report: what it cannot read, it takes for a failure of everything.",
 )
 def q3(lab, what_stays):
     """what_stays(result, message_ids) -> the ids that stay in the queue, by Lambda's rules."""
-    batch = ["one", "two", "three"]
-    for result, stays, what in RESULTS:
-        found = attempt(what_stays, json.loads(json.dumps(result)), list(batch))
-        shown = f"for the result {json.dumps(result)}"
-        if isinstance(found, Raised):
-            raise Wrong(f"{shown} it raised {found}")
-        if not isinstance(found, (set, frozenset)):
-            raise Wrong(f"{shown} it returned {kind(found)}; it should return a set of message ids")
-        if found != stays:
-            raise Wrong(f"{shown} it says that {_told(found, batch)}; {what}")
+    for key, items, stays, because in [
+        ("readable", ["two"], {"two"}, "'two' has failed, and the rest are deleted"),
+        ("readable", ["two", "three", "two"], {"two", "three"}, "'two' and 'three' have failed"),
+        ("nothing", [], set(), "nothing has failed"),
+        ("nothing", None, set(), "no list is as good as an empty one"),
+        ("unknown", ["two", "four"], {"one", "two", "three"}, "'four' is not in this batch, and so all of it stays"),
+        ("unknown", [""], {"one", "two", "three"}, "an empty text is not in this batch, and so all of it stays"),
+        ("unknown", [None], {"one", "two", "three"}, "None is not in this batch, and so all of it stays"),
+        ("key", [{"messageId": "two"}], {"one", "two", "three"}, "the key is wrong, and so the whole batch stays"),
+    ]:
+        failures = items and [item if isinstance(item, dict) else {"itemIdentifier": item} for item in items]
+        _require_stays(what_stays, {"batchItemFailures": failures}, stays, key, because)
+    for result in (None, {}, {"statusCode": 200}):
+        _require_stays(what_stays, result, set(), "nothing", "without a list, nothing has failed")
 
 
-RESULTS = [
-    ({"batchItemFailures": []}, set(), "nothing has failed, so nothing stays"),
-    ({"batchItemFailures": [{"itemIdentifier": "two"}]}, {"two"}, "'two' has failed, and only 'two' stays"),
-    (
-        {"batchItemFailures": [{"itemIdentifier": "one"}, {"itemIdentifier": "three"}]},
-        {"one", "three"},
-        "'one' and 'three' have failed",
-    ),
-    (
-        {"statusCode": 200, "batchItemFailures": [{"itemIdentifier": "two"}, {"itemIdentifier": "two"}]},
-        {"two"},
-        "'two' has failed, and only 'two' stays",
-    ),
-    (None, set(), "a handler that returns nothing has succeeded"),
-    ({}, set(), "without a list of failures everything has succeeded"),
-    ({"statusCode": 200}, set(), "without a list of failures everything has succeeded"),
-    ({"batchItemFailures": None}, set(), "no list is as good as an empty one"),
-    (
-        {"batchItemFailures": [{"messageId": "two"}]},
-        {"one", "two", "three"},
-        "the key is wrong, so Lambda cannot know what has failed, and all three stay",
-    ),
-    (
-        {"batchItemFailures": [{"itemIdentifier": "two"}, {"itemIdentifier": "four"}]},
-        {"one", "two", "three"},
-        "'four' is not in this batch, so all three stay",
-    ),
-    ({"batchItemFailures": [{"itemIdentifier": ""}]}, {"one", "two", "three"}, "'' names no message, so all stay"),
-    ({"batchItemFailures": [{"itemIdentifier": None}]}, {"one", "two", "three"}, "null names no message, so all stay"),
-]
+def _require_stays(what_stays, result: object, stays: set, key: str, because: str) -> None:
+    found = call(what_stays, json.loads(json.dumps(result)), ["one", "two", "three"])
+    if not isinstance(found, (set, frozenset)):
+        raise Wrong("no set", f"for {result} it returned {kind(found)}; a set of ids was expected")
+    if found != stays:
+        raise Wrong(key, f"for {result} it returned {shown(found)}; {because}")
 
 
 @question(
     hints=[
-        "The chapter's ten lines do most of it. What is missing is the try around the handler, and what_stays.",
-        "receive_message gives no attributes unless you ask: MessageSystemAttributeNames=['All'].",
-        "try: stays = what_stays(handler(event, None), ids), except Exception: stays = set(ids). Then delete the rest.",
+        "The loop that deletes must come later. The chapter's ten lines have it in its place, with an `if`.",
+        "Long polling is WaitTimeSeconds, 20 at most. And what is to be done when `batch` is empty?",
+        "try: result = handler(event, None), except Exception: return len(batch). Delete what is not in failed.",
     ],
-    why="With this function, a handler written for Lambda also runs in a container, or on a server of your own.",
+    why="A handler written for Lambda now also runs in a container of yours, and a crash loses nothing.",
 )
 def q4(lab, poll_once):
     """poll_once(sqs, queue_url, handler) -> how many were received; deletes exactly what did not fail."""
-    with everything_said():  # what it logs is no part of the answer
-        _look_at_poll_once(poll_once)
-
-
-@question(
-    hints=[
-        "while not stop.is_set(): try to poll. What comes after the except waits, with stop.wait(pause).",
-        "A variable `pause`: 1 at first, and 1 again after each success; min(2 * pause, 30) after a failure.",
-        "Catch Exception. KeyboardInterrupt is none, so it ends the worker, as it should.",
-    ],
-    why="A worker that dies of the first network error is not noticed until the queue is full.",
-)
-def q5(lab, run):
-    """run(poll, stop) polls until `stop` is set, survives what poll raises, and pauses after failures."""
-    _require_one_failure_survived(run)
-    if _run(run, [2, 0, 3])[0] != 5:
-        raise Wrong("poll returned 2, 0 and 3, and run should return the sum, 5")
-    stop = _Stop()
-    stop.set()
-    _, calls, _ = _run(run, [1], stop)
-    if calls:
-        raise Wrong("stop was set from the beginning, and it polled all the same")
-
-    _, calls, pauses = _run(run, [_AWAY, _AWAY, _AWAY, 1, _AWAY, 1])
-    if pauses != [1, 2, 4, 1]:
-        raise Wrong(
-            f"SQS was away three times, there once, and away again, and it paused for {_seconds(pauses)}. It should "
-            "pause for 1, 2, 4 and 1 seconds: twice as long after each failure, and from 1 again after a success"
-        )
-    _, calls, pauses = _run(run, [_AWAY] * 8 + [0])
-    if max(pauses) > LONGEST_PAUSE:
-        raise Wrong(f"after eight failures it paused for {max(pauses):g} seconds; {LONGEST_PAUSE} is the longest")
-    if max(pauses) < LONGEST_PAUSE:
-        raise Wrong(f"after eight failures its pause is {max(pauses):g} seconds; it should grow to {LONGEST_PAUSE}")
-    _, calls, _ = _run(run, [_AWAY, 1], _Stop(set_by_wait=True))
-    if calls > 1:
-        raise Wrong("stop was set during the pause, and it polled once more; look at stop again before you poll")
-    outcome = _attempt_run(run, [KeyboardInterrupt(), 1])[0]
-    if not isinstance(outcome, Raised) or not isinstance(outcome.error, KeyboardInterrupt):
-        raise Wrong("Ctrl-C does not end it: it catches KeyboardInterrupt, too. Catch Exception")
-
-
-ONLY_WHO_ASKS = "SQS tells the attributes only who asks: MessageSystemAttributeNames=['All']"
-_BODIES = ["one", "two", "three"]
-_AWAY = EndpointConnectionError(endpoint_url="http://sqs.example")
-
-
-def _require_settings(name: str, settings: object) -> None:
-    """boto3 would send these settings to AWS."""
-    if not isinstance(settings, dict):
-        raise Wrong(f"{name} is {kind(settings)}; it should be a dictionary")
-    if isinstance(settings.get("FunctionResponseTypes"), str):
-        raise Wrong(f"{name}: FunctionResponseTypes is one text; AWS wants a list of texts")
-    if "VisibilityTimeout" in settings:
-        raise Wrong(f"{name}: the VisibilityTimeout belongs to the queue, not to the mapping")
-    if SWITCH in settings:
-        raise Wrong(f"{name}: {SWITCH} is not the name of a setting; it is a text in the list FunctionResponseTypes")
-    operation = boto3.client("lambda").meta.service_model.operation_model("CreateEventSourceMapping")
-    try:
-        validate_parameters({"FunctionName": "func_sqs_sync"} | settings, operation.input_shape)
-    except ParamValidationError as error:
-        reason = " ".join(str(error).split()).removeprefix("Parameter validation failed: ")
-        reason = reason.partition(", must be one of")[0]
-        raise Wrong(f"{name}: boto3 refuses it: {reason}") from None
-    unknown = set(settings.get("FunctionResponseTypes", [])) - {SWITCH}
-    if unknown:
-        raise Wrong(f"{name}: AWS knows no response type {min(unknown)!r}; it is written {SWITCH}")
-
-
-def _look_at_poll_once(poll_once) -> None:
-    sqs = client()
-    url = fresh(sqs, "exercise-6-empty")
-    handled, waits = [], []
-    sqs.meta.events.register(
-        "provide-client-params.sqs.ReceiveMessage", lambda params, **about: waits.append(params.get("WaitTimeSeconds"))
-    )
-    nothing = call(poll_once, sqs, url, lambda event, context: handled.append(event), timeout=25)
-    if handled:
-        raise Wrong("the queue was empty, and the handler was called all the same")
-    if nothing != 0:
-        raise Wrong(f"the queue was empty, and it returned {nothing!r}; return how many were received, 0")
-
-    _require_event(sqs, poll_once)
-    if not all(waits):
-        raise Wrong(
-            "it asks SQS without WaitTimeSeconds, and SQS answers at once when nothing is there: a worker would ask, "
-            "and you would pay, many times a second. Long polling of a second was asked for"
-        )
-    for result, stays, what in RESULTS:
-        left = _left_after(sqs, poll_once, lambda event, context, result=result: _with_real_ids(result, event))
-        if left != stays:
-            raise Wrong(f"the handler returned {json.dumps(result)}, and then {_told(left, _BODIES)}; {what}")
-    left = _left_after(sqs, poll_once, _raises)
-    if left != set(_BODIES):
-        raise Wrong(f"the handler raised an exception, and then {_told(left, _BODIES)}; the whole batch has failed")
-
-
-def _require_event(sqs, poll_once) -> None:
-    """The handler gets one batch, as Lambda would give it."""
-    url = fresh(sqs, "exercise-6", VisibilityTimeout="30")
-    sent = fill(sqs, url, [f"message {number}" for number in range(12)])
-    calls = []
+    sqs = queues.client()
+    asked = queues.noted(sqs, "ReceiveMessage")
+    url = queues.fresh(sqs, "exercise-6", VisibilityTimeout="0")  # what stays is visible at once
+    batches, there = [], []
 
     def handler(event, context):
-        calls.append(event)
-        return {"batchItemFailures": []}
+        batches.append({record["messageId"]: record["body"] for record in event["Records"]})
+        there.append(sum(queues.counts(sqs, url)))
+        return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"][:1]]}
 
-    received = attempt(poll_once, sqs, url, handler, timeout=25)
-    if isinstance(received, Raised):
-        unasked = f". {ONLY_WHO_ASKS}" if str(received.error) == "'Attributes'" else ""
-        raise Wrong(f"poll_once raised {received}{unasked}")
-    if not calls:
-        raise Wrong("twelve messages wait, and the handler was not called")
-    if len(calls) > 1:
-        raise Wrong(f"it called the handler {len(calls)} times; poll once, and call it once with the whole batch")
-    records = calls[0].get("Records") if isinstance(calls[0], dict) else None
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise Wrong('the event is not {"Records": [...]} with a dictionary for each message')
-    if len(records) != 10:
-        raise Wrong(f"twelve messages wait, and the batch has {len(records)}; MaxNumberOfMessages may be ten")
-    for field in ("messageId", "body", "attributes"):
-        if missing := [record for record in records if field not in record]:
-            raise Wrong(f"a record has no {field!r}; it has {', '.join(sorted(missing[0])) or 'nothing'}")
-    if any(sent.get(record["messageId"]) != record["body"] for record in records):
-        raise Wrong("the messageId or the body of a record is not that of the message")
-    if any("ApproximateReceiveCount" not in record["attributes"] for record in records):
-        raise Wrong(f"the attributes of a record have no ApproximateReceiveCount. {ONLY_WHO_ASKS}")
-    if received != 10:
-        raise Wrong(f"ten messages were received, and it returned {received!r}")
-    waiting, in_flight = counts(sqs, url)
-    if in_flight:
-        raise Wrong(f"the handler reported no failure, and {in_flight} of ten messages were not deleted")
-    if waiting != 2:
-        raise Wrong(f"of twelve messages ten were handled, and {waiting} are left; the others are lost")
+    def raises(event, context):
+        raise _Poison("this batch cannot be handled")
 
-
-def _left_after(sqs, poll_once, handler) -> set[str]:
-    """What the queue still holds after three messages were polled with this handler."""
-    url = fresh(sqs, "exercise-6", VisibilityTimeout="0")  # what stays is visible at once
-    fill(sqs, url, _BODIES)
-    outcome = attempt(poll_once, sqs, url, handler, timeout=25)
+    with everything_said():  # what it logs is no part of the answer
+        nothing = call(poll_once, sqs, url, handler)
+        if batches:
+            raise Wrong("empty", "no message came, and it called the handler")
+        expect(nothing, 0, "for an empty queue ")
+        sent = queues.fill(sqs, url, [f"message {number}" for number in range(12)])
+        received = call(poll_once, sqs, url, handler)
+        if not batches or batches[0].items() - sent.items():
+            raise Wrong("event", "the handler did not get the messages, as records with a messageId and a body")
+        if there[0] < len(sent):
+            raise Wrong("early", "while the handler works, its messages are deleted: if it dies now, they are lost")
+        expect(received, 10, "for a queue with twelve messages ")
+        outcome, remain = (
+            attempt(poll_once, sqs, url, raises),
+            {m["MessageId"] for m in queues.take_all(queues.client(), url)},
+        )
     if isinstance(outcome, Raised):
-        if isinstance(outcome.error, _Poison):
-            raise Wrong("the handler raised an exception, and so did poll_once; it ends the batch, not the poller")
-        raise Wrong(f"poll_once raised {outcome}")
-    if outcome != len(_BODIES):
-        raise Wrong(f"three messages were received, and it returned {outcome!r}")
-    left = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-    return {message["Body"] for message in left}
+        raise Wrong("raises", f"the handler raised an exception, and poll_once raised {outcome}")
+    failed = set(list(batches[0])[:1])
+    if (left := len(remain)) != 3 or not failed <= remain:
+        raise Wrong("left", f"twelve waited, ten came, one failed; then a handler raised. {left} are left, and not 3")
+    if not all(parameters.get("WaitTimeSeconds") for parameters in asked):
+        raise Wrong(
+            "short polling", "it asks without long polling: a worker would ask many times a second, for nothing"
+        )
 
 
 class _Poison(Exception):
     """What a handler raises."""
 
 
-def _raises(event, context):
-    raise _Poison("this batch cannot be handled")
-
-
-def _with_real_ids(result: object, event: dict) -> object:
-    """The result, with the ids that the messages have in this event in the place of their bodies."""
-    ids = {record["body"]: record["messageId"] for record in event["Records"]}
-    if not isinstance(result, dict) or not result.get("batchItemFailures"):
-        return result
-    items = [{key: ids.get(value, value) for key, value in item.items()} for item in result["batchItemFailures"]]
-    return result | {"batchItemFailures": items}
-
-
-def _told(left: set, batch: list[str]) -> str:
-    if not left:
-        return "nothing stays in the queue"
-    if left == set(batch):
-        return "all three stay in the queue"
-    return f"{', '.join(sorted(map(repr, left)))} stays in the queue"
-
-
-class _PollsOn(BaseException):
-    """What ends a worker that does not look at `stop`."""
-
-
-class _Warnings(logging.Handler):
-    """What is logged as a warning, or as worse, between `with` and its end."""
-
-    def __init__(self):
-        super().__init__(logging.WARNING)
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-    def __enter__(self) -> "_Warnings":
-        logging.getLogger().addHandler(self)
-        return self
-
-    def __exit__(self, *exception) -> None:
-        logging.getLogger().removeHandler(self)
-
-    def require(self, error: Exception, otherwise: str) -> None:
-        """One of them tells of the error: its text, its type, or its traceback. `otherwise`: what else was said."""
-        names = (str(error), type(error).__name__)
-        if any(r.exc_info or any(name in r.getMessage() for name in names) for r in self.records):
-            return
-        if self.records:
-            raise Wrong("SQS was away, and the warning does not say what poll raised; write the exception into it")
-        if otherwise:
-            raise Wrong(
-                "SQS was away, and no warning is in the log: a print does not get there, and what is logged as info "
-                "is not kept by most. Write it with logging.warning"
-            )
-        raise Wrong("SQS was away, and nothing in the log says so; write a warning with the exception")
+@question(
+    hints=[
+        "try: received += poll(). What stands in the except?",
+        "Catch Exception: KeyboardInterrupt is none. Then two lines, one for the log and one for the pause.",
+        "except Exception as error: logging.warning('Polling failed: %s', error), and stop.wait(1) in the next line.",
+    ],
+    why="The worker outlives an outage, its log says why it was quiet, and it still ends when you want it to.",
+)
+def q5(lab, run):
+    """run(poll, stop) polls until `stop` is set, and survives what poll raises, with a warning and a pause."""
+    away = EndpointConnectionError(endpoint_url="http://sqs.example")
+    result, polled, pauses, records = _run(run, [1, away, 2, 3])
+    if isinstance(result, Raised):
+        raise Wrong("dies", f"poll raised {type(away).__name__} once, and run raised {result}")
+    warnings = [record for record in records if record.levelno >= logging.WARNING]
+    if not any(record.exc_info or "sqs.example" in record.getMessage() for record in warnings):
+        raise Wrong(
+            "log", "SQS was away, and no warning in the log says what poll raised. What is printed is not there"
+        )
+    if pauses != [1]:
+        raise Wrong(
+            "pause", f"poll failed once, and it called stop.wait with {pauses or 'nothing'}; once 1 was expected"
+        )
+    expect(result, 6, "for a poll that returns 1, then raises, then returns 2 and 3 ")
+    if _run(run, [away, 1], set_by_wait=True)[1] > 1:
+        raise Wrong("polls on", "stop was set during the pause, and it polled once more")
+    interrupted, polled, _, _ = _run(run, [KeyboardInterrupt(), 1])
+    if polled > 1 or not isinstance(getattr(interrupted, "error", None), KeyboardInterrupt):
+        raise Wrong("interrupt", "Ctrl-C does not end it any more")
 
 
 class _Stop(threading.Event):
     """An event whose `wait` notes for how long, and does not wait."""
 
-    def __init__(self, set_by_wait: bool = False):
+    def __init__(self, set_by_wait: bool):
         super().__init__()
         self.set_by_wait = set_by_wait
         self.pauses: list[float | None] = []
@@ -413,53 +224,18 @@ class _Stop(threading.Event):
         return self.is_set()
 
 
-def _attempt_run(run, outcomes: list, stop: _Stop | None = None) -> tuple[object, int, list]:
-    """What run returns or raises for a `poll` with these outcomes, how often it polled, and its pauses."""
-    stop = stop or _Stop()
-    coming, after_stop = list(outcomes), 0
+def _run(run, outcomes: list, set_by_wait: bool = False) -> tuple[object, int, list, list]:
+    """What run returns for a `poll` with these outcomes, how often it polled, its pauses, and what it logged."""
+    stop, coming = _Stop(set_by_wait), list(outcomes)
 
     def poll():
-        nonlocal after_stop
-        after_stop += not coming
-        if after_stop > MOST_AFTER_STOP:
-            raise _PollsOn
-        outcome = coming.pop(0) if coming else 0
+        outcome = coming.pop(0)
         if not coming:
             stop.set()
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
-    with everything_said() as said, _Warnings() as warnings:
+    with everything_said() as said:
         result = attempt(run, poll, stop)
-    if isinstance(result, Raised) and isinstance(result.error, _PollsOn):
-        raise Wrong("stop was set, and it polls on; look at stop.is_set() each time before you poll")
-    if _AWAY in outcomes and len(outcomes) - len(coming) > 1:
-        warnings.require(_AWAY, otherwise=str(said))
-    return result, len(outcomes) - len(coming), stop.pauses
-
-
-def _run(run, outcomes: list, stop: _Stop | None = None) -> tuple[object, int, list]:
-    result, calls, pauses = _attempt_run(run, outcomes, stop)
-    if isinstance(result, Raised):
-        raise Wrong(f"run raised {result}")
-    if None in pauses:
-        raise Wrong("stop.wait() without a number waits for ever; say for how many seconds")
-    return result, calls, pauses
-
-
-def _require_one_failure_survived(run) -> None:
-    outcome, calls, pauses = _attempt_run(run, [_AWAY, 1])
-    if isinstance(outcome, Raised):
-        raise Wrong(f"poll raised {type(outcome.error).__name__} once, and run raised it, too; go on polling")
-    if calls < 2:
-        raise Wrong("poll raised an exception once, and it did not poll again")
-    if not pauses:
-        raise Wrong(
-            "after a failure it does not pause with stop.wait(seconds). Without a pause it would ask ten times in the "
-            "second in which SQS is away, and a time.sleep cannot be ended by stop"
-        )
-
-
-def _seconds(pauses: list) -> str:
-    return ", ".join(f"{pause:g}" for pause in pauses) or "none"
+    return result, len(outcomes) - len(coming), stop.pauses, said.records
