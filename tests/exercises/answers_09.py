@@ -65,7 +65,10 @@ def rotate(old, new, receiver, senders, wait):
                 "    wait()\n    for s in senders:\n        s.use(new)",
             ),
         ],
-        "senders": [("        sender.use(new)", "        pass"), ("in senders", "in senders[1:]", "[])", "[old])")],
+        "senders": [
+            ("        sender.use(new)", "        pass"),
+            ("in senders:", "in senders[1:]:", "APP_KEY_FALLBACKS=[])", "APP_KEY_FALLBACKS=[old])"),
+        ],
         "old key": [
             ("    wait()\n    receiver.restart(APP_KEY=new, APP_KEY_FALLBACKS=[])", ""),
             ("FALLBACKS=[])", "FALLBACKS=[old])"),
@@ -102,6 +105,7 @@ def SafeFormatter(fmt, keys):
     ],
     "wrong": {
         "argument": [
+            "as given",
             """
 class SafeFormatter(logging.Formatter):
     def __init__(self, fmt, keys):
@@ -129,7 +133,7 @@ class SafeFormatter(logging.Formatter):
                 "line = 'INFO ' + record.getMessage()",
             )
         ],
-        "raised": ["as given", ("super().__init__(fmt)", "super().__init__()", "(filter", "(fmt(filter")],
+        "raised": [("super().__init__(fmt)", "super().__init__(fmt, 1)")],
     },
 }
 
@@ -156,7 +160,7 @@ def allowed(endpoint, hosts):
 """,
     ],
     "wrong": {
-        "case": [(".lower() in [host.lower() for host in hosts]", " in hosts")],
+        "case": ["as given", (".lower() in [host.lower() for host in hosts]", " in hosts")],
         "host": [
             (
                 "url.host.lower() in [host.lower() for host in hosts]",
@@ -170,7 +174,7 @@ def allowed(endpoint, hosts):
         "user": [(" or url.user is not None or url.password is not None", "")],
         "scheme": [('url.scheme != "https" or ', "")],
         "port": [(" or url.port != 443", "")],
-        "raised": ["as given", ("(ValueError, TypeError)", "ValueError"), ("url.host is not None and ", "")],
+        "raised": [("(ValueError, TypeError)", "ValueError"), ("url.host is not None and ", "")],
         "refused": [
             ("url.port != 443", "url.explicit_port != 443"),
             ("return False\n    return", "return False\n    return not"),
@@ -196,24 +200,19 @@ async def post_safely(endpoint, data, key, seconds):
     return f"HTTP {answer.status}" if answer.status // 100 != 2 else None
 """,
         """
-def post_safely(endpoint, data, key, seconds):
-    import threading
+async def post_safely(endpoint, data, key, seconds):
+    import asyncio
 
-    import httpx
+    async def post():
+        async with aiohttp.ClientSession() as session:
+            headers = {"authorization": " ".join(["Token", key])}
+            return await session.post(endpoint, data=json.dumps(data), headers=headers, allow_redirects=False)
 
-    result = ["too late"]
+    import json
 
-    def post():
-        try:
-            answer = httpx.post(endpoint, json=data, headers={"Authorization": "Token " + key})
-            result[0] = None if answer.is_success else str(answer.status_code)
-        except Exception as error:
-            result[0] = type(error).__name__
-
-    thread = threading.Thread(target=post, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return result[0]
+    [outcome] = await asyncio.gather(asyncio.wait_for(post(), seconds), return_exceptions=True)
+    status = getattr(outcome, "status", type(outcome).__name__)
+    return None if status in range(200, 300) else f"failed: {status}"
 """,
     ],
     "wrong": {

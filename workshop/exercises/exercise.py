@@ -9,6 +9,7 @@ from workshop.lab.lab import Lab
 from . import notebook
 from .progress_file import Done, Progress
 from .question import Question
+from .unchanged import keep_cells
 
 
 class Exercise:
@@ -25,6 +26,7 @@ class Exercise:
         self.closed = False
         self._keeps_progress = Path.cwd().resolve() != notebook.SOLUTIONS
         self._told = False
+        keep_cells()
         self.lab = Lab(**getattr(module, "LAB", {}), quiet=quiet)
         self.questions = [value for value in vars(module).values() if isinstance(value, Question)]
         for question in self.questions:
