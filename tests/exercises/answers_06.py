@@ -142,6 +142,7 @@ def poll_once(sqs, queue_url, handler):
         ],
         "short polling": [(", WaitTimeSeconds=20", ""), ("WaitTimeSeconds=20", "WaitTimeSeconds=0")],
         "returned": [
+            ("        return len(batch)\n    failed", "        return 0\n    failed"),
             ("MaxNumberOfMessages=10", "MaxNumberOfMessages=1"),
             ("sqs.delete_message(", "return sqs.delete_message("),
             ("return 0", "return None"),

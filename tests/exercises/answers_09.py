@@ -66,7 +66,7 @@ def rotate(old, new, receiver, senders, wait):
             ),
         ],
         "senders": [
-            ("        sender.use(new)", "        pass"),
+            ("sender.use(new)", "pass", "FALLBACKS=[])", "FALLBACKS=[old])"),
             ("in senders:", "in senders[1:]:", "APP_KEY_FALLBACKS=[])", "APP_KEY_FALLBACKS=[old])"),
         ],
         "old key": [
@@ -133,7 +133,7 @@ class SafeFormatter(logging.Formatter):
                 "line = 'INFO ' + record.getMessage()",
             )
         ],
-        "raised": [("super().__init__(fmt)", "super().__init__(fmt, 1)")],
+        "raised": [("super().format(record)", "super().format()")],
     },
 }
 

@@ -18,7 +18,7 @@ def announcement(registry, image_id):
             ('", ".join(registry)', "{name: app['key'][:6] for name, app in registry.items()}"),
         ],
         "silent": [
-            ("    logging.info", "    str"),
+            ("    logging.info", "    str.format"),
             ("Image %s is announced to %s", "%s %.3s"),
             ('", ".join(registry)', "len(registry)"),
         ],
@@ -86,7 +86,7 @@ def register(registry, name, endpoint, key, old_key=None):
         ],
         "key": [
             ("this is not its key", "{old_key} is not {registry[name]['key']}"),
-            ("24 characters", "24 characters: {key}", "< 24", "< 25"),
+            ("24 characters", "24 characters: {key}"),
         ],
         "changed": [
             (
@@ -182,9 +182,9 @@ def split(record):
     "wrong": {
         "own id": ["as given", ('message.get("id", record["messageId"])', 'record["messageId"]')],
         "new id": [
-            ('record["messageId"])', "str(uuid.uuid4()))"),
+            ('record["messageId"])', "__import__('uuid').uuid4().hex)"),
             ('record["messageId"])', 'record["receiptHandle"] + record["attributes"]["ApproximateReceiveCount"])'),
-            ('record["messageId"])', "str(uuid.uuid5(uuid.NAMESPACE_URL, record['body'])))"),
+            ('record["messageId"])', "str(hash(record['body'])))"),
             ('record["messageId"])', "None)"),
         ],
         "strange": [

@@ -168,6 +168,7 @@ def q4(lab, poll_once):
     failed = set(list(batches[0])[:1])
     if (left := len(remain)) != 3 or not failed <= remain:
         raise Wrong("left", f"twelve waited, ten came, one failed; then a handler raised. {left} are left, and not 3")
+    expect(outcome, 3, "for three messages, with a handler that raised an exception, ")
     if not all(parameters.get("WaitTimeSeconds") for parameters in asked):
         raise Wrong(
             "short polling", "it asks without long polling: a worker would ask many times a second, for nothing"

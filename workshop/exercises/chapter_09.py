@@ -105,7 +105,7 @@ class _Pipeline:
         """Is every key accepted now that a message has?"""
         self.steps += 1
         self.under_way |= {sender.key for sender in self.senders}
-        self.refused += [(f"{self.steps}, {name},", key) for key in self.under_way if key not in self.keys]
+        self.refused += [(f"{self.steps}, {name}", key) for key in self.under_way if key not in self.keys]
 
 
 class _Sender:

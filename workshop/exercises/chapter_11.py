@@ -98,8 +98,8 @@ def q3(lab, watch_dead_letters):
         if minutes == 0:
             raise Wrong("always", "it sounds also when there are 0 dead letters")
         if minutes > LATEST:
-            when = f"after {minutes} minutes" if minutes < NEVER else "never"
-            raise Wrong("late", f"when one dead letter comes and stays, it sounds {when}")
+            sounds = f"sounds after {minutes} minutes" if minutes < NEVER else "never sounds"
+            raise Wrong("late", f"when one dead letter comes and stays, it {sounds}")
         if alarm.get("TreatMissingData") != "notBreaching":
             raise Wrong("quiet", "for a queue that nobody uses and that reports nothing, it is not OK")
         actions = [alarm.get("AlarmActions") or [], alarm.get("OKActions") or []]

@@ -65,7 +65,7 @@ def q2(lab, register):
         for key, expected, name, endpoint, *keys in [
             ("refused", True, "Carla", carla, KEYS["Carla"]),
             ("refused", False, "Carla", "https://carla.evil.example/", KEYS["Carla"]),
-            ("refused", False, "Carla", carla, "short-key"),
+            ("refused", False, "Carla", carla, KEYS["Carla"][:23]),
             ("same endpoint", False, "Carla", ana, KEYS["Carla"]),
             ("same endpoint", False, "Carla", ana.replace("ana", "ANA"), KEYS["Carla"]),
             ("two endpoints", True, "Carla", ana.replace("sync", "Sync"), KEYS["Carla"]),
@@ -79,13 +79,12 @@ def q2(lab, register):
             registry = {name: app for name, app in _registry().items() if name != "Carla"}
             after = registry | ({name: {"endpoint": endpoint, "key": keys[0]}} if expected else {})
             outcome = attempt(register, registry, name, endpoint, *keys)
-            what = f"{name} with {endpoint}" + (" and an old key" if keys[1:] else "")
+            old = "no old key" if not keys[1:] else "the old key" if keys[1] == KEYS["Ana"] else "a wrong old key"
+            what = f"{name} with {endpoint} and {old}"
             if isinstance(outcome, Raised) and not isinstance(outcome.error, ValueError):
                 raise Wrong("error", f"for {what} it raised {outcome}")
             if isinstance(outcome, Raised) == expected:
-                raise Wrong(
-                    key, f"it {'refused' if expected else 'took'} {what}, in a registry of {', '.join(registry)}"
-                )
+                raise Wrong(key, f"it {'refused' if expected else 'took'} {what}, where Ana and Bruno are registered")
             if registry != after:
                 raise Wrong("changed", f"for {what}, the registry is {shown(registry)}")
             if _leaked(f"{outcome}{said}"):
@@ -143,7 +142,9 @@ def q4(lab, split):
                 "apps", f"for three apps it returned parts with the apps {shown([p.get('apps') for p in parts])}"
             )
         if ids := {part.get("id") for part in parts} - {expected}:
-            raise Wrong(wrong, f"a part of the message {source['messageId']} has the id {shown(ids.pop())}")
+            own = " and its own id image-1" if wrong == "own id" else ""
+            came = f"a record with the messageId {source['messageId']}{own} was split"
+            raise Wrong(wrong, f"{came}, and a part has the id {shown(ids.pop())}")
         if any({**part, "apps": apps, "id": ""} != {**message, "id": ""} for part in parts):
             raise Wrong("data", f"a part is {shown(parts[0])}; all but apps and id is to be as it was")
     for strange in ("no JSON", '["a list"]', "7", '{"data": {}}'):
