@@ -99,7 +99,7 @@ ODD_METADATA = {
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
 def test_an_uploaded_image_is_saved_and_shown(client, upload, images, format):
     answer = upload(picture(format=format), title="A picture")
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "./")
     image = images.get()
     assert image.title == "A picture"
     assert "A picture" in Tags(client.get("/")).text

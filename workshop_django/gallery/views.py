@@ -36,7 +36,7 @@ def gallery(request):
         form = ImageForm(request.POST, request.FILES)
         if form.is_valid():
             form.save()
-            return redirect("gallery")
+            return redirect("./")  # relative: it holds below whatever prefix a proxy serves the site
     else:
         form = ImageForm()
     before = request.GET.get("before", "")
