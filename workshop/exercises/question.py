@@ -29,13 +29,9 @@ class Wrong(Exception):
     `key` names the mistake, for the list of answers that proves the check.
     """
 
-    def __init__(self, key: str, text: str = ""):
-        self.key, self.text = (key, text) if text else ("", key)
-        super().__init__(self.text)
-
-
-class NotAttempted(Exception):
-    """Nothing was tried yet. The text, if any, says where to begin."""
+    def __init__(self, key: str, text: str):
+        self.key, self.text = key, text
+        super().__init__(text)
 
 
 @dataclass(repr=False)
@@ -91,11 +87,9 @@ class Question:
             return Outcome(self.name, "not checked", f"The check needs your answer: {self.usage()}")
         try:
             if unchanged(answer, notebook.starting_point(self.exercise.chapter, self.name)):
-                raise NotAttempted
+                text = "Change the cell above, run it, then run this cell again."
+                return Outcome(self.name, "not attempted", text)
             self.look(self.exercise.lab, *answer)
-        except NotAttempted as nothing:
-            text = str(nothing) or "Change the cell above, run it, then run this cell again."
-            return Outcome(self.name, "not attempted", text)
         except Wrong as wrong:
             return Outcome(self.name, "wrong", wrong.text, wrong.key)
         except KeyboardInterrupt:
