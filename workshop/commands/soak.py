@@ -60,7 +60,8 @@ def _soak(args, seed: int) -> int:
         print(f"Seeds from {seed}", flush=True)
         seconds = inf if args.minutes is None else 60 * args.minutes
         rows = soak(pipeline, names, runs=args.runs, seed=seed, seconds=seconds, say=partial(print, flush=True))
-        _print_rows(rows)
+        if args.runs:
+            _print_rows(rows)
         first = None
         for arrived, now in endure(pipeline, args.messages, seed):
             first = first or (arrived, now)
