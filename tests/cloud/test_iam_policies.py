@@ -12,7 +12,6 @@ import boto3
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from cfnlint.decode.cfn_yaml import load
 from django.test.utils import override_settings
 
 from workshop.cloud.deployment import TEMPLATE
@@ -93,10 +92,17 @@ def credentials_of_user(aws, policy):
     return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
 
 
+def role_of_the_template():
+    """The function's, as the template has it."""
+    from cfnlint.decode.cfn_yaml import load  # here, for it takes seconds, and every worker reads this file
+
+    return load(str(TEMPLATE))["Resources"]["Role"]["Properties"]
+
+
 def credentials_of_function(aws, policy):
     """Temporary credentials of a role with that policy and nothing else, as Lambda hands them to a function."""
     iam = aws.client("iam", {})
-    trust = load(str(TEMPLATE))["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]
+    trust = role_of_the_template()["AssumeRolePolicyDocument"]
     name = f"function-{next(_number)}"
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
     iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=json.dumps(policy))
@@ -114,7 +120,7 @@ def sender_policy():
 
 def function_policy():
     """The role's policy as it stands in the template, with the ARNs that CloudFormation would put in."""
-    (policy,) = load(str(TEMPLATE))["Resources"]["Role"]["Properties"]["Policies"]
+    (policy,) = role_of_the_template()["Policies"]
     document = json.loads(json.dumps(policy["PolicyDocument"]))
     queue, logs = document["Statement"]
     assert queue["Resource"] == {"Fn::GetAtt": ["Queue", "Arn"]}

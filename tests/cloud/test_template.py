@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from cfnlint.decode.cfn_yaml import load
 
 from workshop.cloud.aws_account import identify
 from workshop.cloud.deployment import TEMPLATE, deploy, destroy
@@ -18,6 +17,8 @@ CFN_LINT = [sys.executable, "-c", "from cfnlint.runner import main; main()"]
 
 @pytest.fixture(scope="module")
 def template():
+    from cfnlint.decode.cfn_yaml import load  # here, for it takes seconds, and every worker reads this file
+
     return load(str(TEMPLATE))
 
 
