@@ -12,7 +12,7 @@ import pytest
 from workshop.commands import main as workshop
 from workshop.commands import make_exercises
 from workshop.exercises import Exercise, notebook
-from workshop.exercises.calling import attempt, call, call_handler, expect, failures, record
+from workshop.exercises.calling import attempt, call, expect, failures, invoke, record
 from workshop.exercises.progress_file import Progress
 from workshop.exercises.question import Question, Wrong, question
 from workshop.exercises.unchanged import unchanged
@@ -294,9 +294,9 @@ def test_a_handler_is_called_with_an_event_and_a_context_and_its_result_goes_thr
     def handler(event, context):
         return [event["Records"][0]["body"], context.get_remaining_time_in_millis() > 0, (1,)]
 
-    assert call_handler(handler, [record("m", {"a": 1})]) == ['{"a": 1}', True, [1]]
+    assert invoke(handler, [record("m", {"a": 1})]) == ['{"a": 1}', True, [1]]
     with pytest.raises(Wrong) as wrong:
-        call_handler(lambda event, context: {1, 2}, [])
+        invoke(lambda event, context: {1, 2}, [])
     assert "{1, 2}, which is not JSON" in wrong.value.text
 
 

@@ -2,7 +2,7 @@
 
 result = call(function, 1, 2)                 # raises Wrong where the function does not return
 expect(result, 3, "for 1 and 2 ")             # raises Wrong: for 1 and 2 it returned 4, and 3 was expected
-response = call_handler(handler, [record])    # calls a Lambda handler as Lambda would
+response = invoke(handler, [record])    # calls a Lambda handler as Lambda would
 """
 
 import asyncio
@@ -111,7 +111,7 @@ async def _quietly(coroutine: Coroutine) -> object:
     return await coroutine
 
 
-def call_handler(handler: Callable, records: Iterable[dict], *, timeout: float = TIMEOUT) -> object:
+def invoke(handler: Callable, records: Iterable[dict], *, timeout: float = TIMEOUT) -> object:
     """What a Lambda handler returns for an event of these records, after its trip through JSON."""
     context = LambdaContext("a-request", deadline=time.monotonic() + timeout)
     result = call(handler, json.loads(json.dumps({"Records": list(records)})), context, timeout=timeout)

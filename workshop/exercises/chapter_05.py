@@ -6,7 +6,7 @@ import aiohttp
 
 from workshop.lab.processes import free_port
 
-from .calling import Raised, attempt, call, call_handler, expect, failures, kind, record, shown
+from .calling import Raised, attempt, call, expect, failures, invoke, kind, record, shown
 from .listening import everything_said
 from .question import Wrong, question
 from .servers import RecordingServer
@@ -27,12 +27,12 @@ KEY = "3Uk9-a-key-that-nobody-may-see-x7Lq"
 def q1(lab, handler):
     """The handler reports exactly the records whose body is not JSON, as Lambda reads it."""
     mixed = [record("first", {"image_id": 1}), record("second", "not JSON"), record("third", {"image_id": 3})]
-    response = call_handler(handler, mixed)
+    response = invoke(handler, mixed)
     if isinstance(response, dict) and "batchItemFailures" not in response:
         raise Wrong("all is well", f"it returned {shown(response)}: without batchItemFailures, all is deleted as done")
     _require_reported(failures(response), {"second"})
-    _require_reported(failures(call_handler(handler, [record("only", "{"), mixed[0]])), {"only"})
-    _require_reported(failures(call_handler(handler, mixed[:1])), set())
+    _require_reported(failures(invoke(handler, [record("only", "{"), mixed[0]])), {"only"})
+    _require_reported(failures(invoke(handler, mixed[:1])), set())
 
 
 @question(
@@ -176,7 +176,7 @@ def q5(lab, batch_handler):
         records = [record(name, "{" if name == "c1" else json.dumps(name), MessageGroupId=name[0]) for name in names]
         records = [one | {"eventSourceARN": one["eventSourceARN"] + ".fifo"} for one in records]
         with everything_said():  # a line for each failure would fill the notebook
-            return failures(call_handler(handler, records))
+            return failures(invoke(handler, records))
 
     if not callable(handler := call(batch_handler, work)):
         raise Wrong("no handler", f"batch_handler(work) returned {kind(handler)}; a function was expected")
