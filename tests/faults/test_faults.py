@@ -110,7 +110,8 @@ def enqueue(msg, *, using=None):
         """
 _send_after = _send
 def _send(using, claim):
-    _unsent(using).filter(pk__in=[row.pk for row in claim.rows]).update(sent_at=timezone.now(), not_before=None)
+    claimed = OutboxMessage.objects.filter(pk__in=[row.pk for row in claim.rows])
+    claimed.update(sent_at=timezone.now(), not_before=None)
     return _send_after(using, claim)
 """,
         ["sender", "relay"],
