@@ -24,13 +24,20 @@ function fit(slide) {
   fit(next);
 }
 
-// The first part that does not fit and has anything but the title before it.
+// The first part that does not fit and has anything but the title before it. A cell that no slide could hold stays
+// with what is before it, and is cut at its output.
 function whereToCut(slide) {
   const top = slide.getBoundingClientRect().top;
   for (const part of PARTS)
     for (const element of slide.querySelectorAll(part))
-      if (element.getBoundingClientRect().bottom - top > LIMIT && hasContentBefore(slide, element)) return element;
+      if (element.getBoundingClientRect().bottom - top > LIMIT && !isCutInside(element, top) &&
+          hasContentBefore(slide, element)) return element;
   return null;
+}
+
+function isCutInside(cell, top) {
+  const output = cell.matches(".jp-Cell") && cell.querySelector(".jp-Cell-outputWrapper");
+  return output && cell.offsetHeight > LIMIT && output.getBoundingClientRect().top - top < LIMIT;
 }
 
 function hasContentBefore(slide, element) {
@@ -40,7 +47,10 @@ function hasContentBefore(slide, element) {
   if (title) before.setStartAfter(title);
   else before.setStart(slide, 0);
   before.setEndBefore(element);
-  const content = before.cloneContents();
+  return shows(before.cloneContents());
+}
+
+function shows(content) {
   for (const unseen of content.querySelectorAll("aside, .jp-InputPrompt, .jp-OutputPrompt")) unseen.remove();
   return content.textContent.trim() !== "" || content.querySelector("img, svg, iframe") !== null;
 }
@@ -52,6 +62,7 @@ function cut(slide, place) {
   rest.setEnd(slide, slide.childNodes.length);
   const next = slide.cloneNode(false);
   next.append(rest.extractContents());
+  for (const emptied of slide.querySelectorAll(".fragment")) if (!shows(emptied.cloneNode(true))) emptied.remove();
   if (next.firstElementChild.matches(".fragment")) next.firstElementChild.classList.remove("fragment");
   next.prepend(titleOf(slide).cloneNode(true));
   slide.after(next);
