@@ -1,6 +1,6 @@
 """What AWS's own library offers for it: Powertools' batch processor with an asynchronous record handler.
 
-It closes its event loop after each invocation, so no session can stay; each record opens one.
+Outside of Lambda it closes its event loop after each invocation, so no session can stay; each record opens one.
 """
 
 import asyncio
