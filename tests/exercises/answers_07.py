@@ -177,6 +177,12 @@ def enqueue(msg, send):
 
 q5 = {
     "right": [
+        (  # whoever is first changes what the other looks for
+            "waiting.filter(pk=row.pk).update(not_before=row.not_before)",
+            "OutboxMessage.objects.filter(pk=row.pk, sent_at=None, not_before=seen).update(not_before=row.not_before)",
+            '    for row in waiting.order_by("id"):\n',
+            '    for row in waiting.order_by("id"):\n        seen = row.not_before\n',
+        ),
         """
 def relay(send):
     now, until = timezone.now(), timezone.now() + timedelta(seconds=60)
@@ -224,6 +230,7 @@ def relay(send):
         "twice": [
             "as given",
             ("waiting.filter(pk=row.pk)", "OutboxMessage.objects.filter(pk=row.pk)"),
+            ("waiting.filter(pk=row.pk)", "OutboxMessage.objects.filter(pk=row.pk, sent_at=None)"),
             ("update(not_before=row.not_before)", "exists()"),
             ("update(not_before=row.not_before)", "exists()", "        try:", "        row.save()\n        try:"),
         ],

@@ -144,6 +144,18 @@ def look(sqs, url):
     "wrong": {
         "gone": ["as given"],
         "hidden": [("VisibilityTimeout=0", "VisibilityTimeout=5"), ("in handles:", "in handles[:10]:")],
+        "batch": [
+            """
+def look(sqs, url):
+    seen = {}
+    receive = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 60, "WaitTimeSeconds": 1}
+    while messages := sqs.receive_message(**receive).get("Messages"):
+        seen |= {message["MessageId"]: message["ReceiptHandle"] for message in messages}
+    entries = [dict(Id=str(n), ReceiptHandle=h, VisibilityTimeout=0) for n, h in enumerate(seen.values())]
+    sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+    return list(seen)
+"""
+        ],
         "short polling": [(', "WaitTimeSeconds": 5', ""), ('"WaitTimeSeconds": 5', '"WaitTimeSeconds": 0')],
         "returned": [
             (

@@ -171,7 +171,10 @@ def allowed(endpoint, hosts):
                 "any(url.host.endswith(host.lower()) for host in hosts)",
             ),
         ],
-        "user": [(" or url.user is not None or url.password is not None", "")],
+        "user": [
+            (" or url.user is not None or url.password is not None", ""),
+            (" or url.password is not None", ""),
+        ],
         "scheme": [('url.scheme != "https" or ', "")],
         "port": [(" or url.port != 443", "")],
         "raised": [("(ValueError, TypeError)", "ValueError"), ("url.host is not None and ", "")],
@@ -225,6 +228,7 @@ async def post_safely(endpoint, data, key, seconds):
         "key": [
             ('f"HTTP {answer.status}"', 'f"HTTP {answer.status}: {await answer.text()}"'),
             ("type(error).__name__", "f'{error!r} for {headers}'"),
+            ("type(error).__name__", "repr(error)"),
             ("return type(error).__name__", "logging.warning('no: %s', headers)\n        return 'no'"),
         ],
         "endless": [
@@ -235,7 +239,9 @@ async def post_safely(endpoint, data, key, seconds):
                 "            await answer.read()\n            return None",
             ),
             ("aiohttp.ClientTimeout(total=seconds)", "None"),
+            ("total=seconds", "sock_connect=seconds, sock_read=seconds"),
         ],
+        "no reason": [("type(error).__name__", "str(error).replace(key, '***')")],
         "raised": [
             ("except Exception", "except aiohttp.ClientError"),
             ("except Exception", "except (aiohttp.ClientError, TimeoutError)"),

@@ -186,8 +186,14 @@ def split(record):
             ('record["messageId"])', 'record["receiptHandle"] + record["attributes"]["ApproximateReceiveCount"])'),
             ('record["messageId"])', "str(hash(record['body'])))"),
             ('record["messageId"])', "None)"),
+            ('record["messageId"])', 'record["md5OfBody"])'),
         ],
         "strange": [
+            (
+                "        message_id =",
+                "        if not isinstance(message, dict) or 'apps' not in message:\n"
+                "            return [json.dumps(message)]\n        message_id =",
+            ),
             ('return [record["body"]]', "return []"),
             ('return [record["body"]]', 'return [json.dumps({"apps": [], "body": record["body"]})]'),
         ],

@@ -7,6 +7,7 @@ response = invoke(handler, [record])    # calls a Lambda handler as Lambda would
 
 import asyncio
 import contextvars
+import hashlib
 import inspect
 import json
 import threading
@@ -123,10 +124,12 @@ def invoke(handler: Callable, records: Iterable[dict], *, timeout: float = TIMEO
 
 def record(message_id: str, body: object, **attributes: str) -> dict:
     """A record of an SQS event; a body that is not text is written as JSON. `attributes`: MessageGroupId=..."""
+    text = body if isinstance(body, str) else json.dumps(body)
     return {
         "messageId": message_id,
         "receiptHandle": f"handle-of-{message_id}",
-        "body": body if isinstance(body, str) else json.dumps(body),
+        "body": text,
+        "md5OfBody": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(),
         "attributes": {"ApproximateReceiveCount": "1", **attributes},
         "messageAttributes": {},
         "eventSource": "aws:sqs",

@@ -5,12 +5,14 @@ Django is imported inside of the functions: its settings are there when the lab 
 
 import json
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import wraps
+from threading import Event
 
 from . import queues
-from .calling import Raised, attempt, call, expect, expect_each, shown
+from .calling import TIMEOUT, Raised, attempt, call, expect, expect_each, shown
 from .question import Wrong, question
 
 LAB = {}
@@ -81,11 +83,11 @@ def q2(lab, effects):
         effects,
         {"a": "ghost", "b": "lost", "c": "neither", "d": "lost", "e": "ghost"},
         {
-            "a": "Let more_work raise. Then let SQS be away, which raises inside of the transaction. What is left",
-            "b": "Let more_work raise. Then let SQS be away at the moment after the commit. Who sends later",
-            "c": "What is committed together with the image, and who sends it later",
+            "a": "Let more_work raise. Then let SQS be away, which raises inside of the transaction. What is left?",
+            "b": "Let more_work raise. Then let SQS be away at the moment after the commit. Who sends later?",
+            "c": "What is committed together with the image, and who sends it later?",
             "d": "Outside of atomic(), each line is a commit of its own. Let the power fail between two of them",
-            "e": "On a day when SQS is there, let more_work raise. When SQS is away, who sends later",
+            "e": "On a day when SQS is there, let more_work raise. When SQS is away, who sends later?",
         },
     )
 
@@ -198,11 +200,12 @@ def q5(lab, relay):
     """relay(send) -> how many were sent: each row by one relay, outside of a transaction, a bad row harming none."""
     from workshop_django.sqs.models import OutboxMessage
 
-    for moment in range(13):  # alone; the other relay looks while one sends; it looks after each of its statements
+    # alone; the other relay looks while one sends; it looks after each of its statements, and sends quickly or slowly
+    for moment, slowly in [*((moment, False) for moment in range(13)), *((moment, True) for moment in range(2, 5))]:
         _empty(lab)
         for image in (1, 2, 3):
             OutboxMessage.objects.create(body=_message(image))
-        sends, total = _two_relays(relay, moment)
+        sends, total = _two_relays(relay, moment, slowly)
         if sends.in_transaction:
             raise Wrong(
                 "transaction", "a transaction is open while it sends: nobody else can save, as long as SQS is slow"
@@ -248,16 +251,33 @@ class _Sends:
         return "an-id"
 
 
-def _two_relays(relay, moment: int) -> tuple[_Sends, int]:
-    """What both have sent, and the sum of what they returned."""
+def _two_relays(relay, moment: int, slowly: bool) -> tuple[_Sends, int]:
+    """What both have sent, and the sum of what they returned. `slowly`: the other is still sending when one goes on."""
     sends, returned = _Sends(), []
+    others: list[Future] = []
+    is_sending, may_go_on = Event(), Event()
+
+    def slow_send(msg):
+        is_sending.set()
+        may_go_on.wait(TIMEOUT / 2)
+        return sends(msg)
 
     def the_other():
-        returned.append(call(relay, sends))
+        if not slowly:
+            returned.append(call(relay, sends))
+            return
+        others.append(pool.submit(call, relay, slow_send))
+        others[0].add_done_callback(lambda other: is_sending.set())  # it may have found nothing to send
+        is_sending.wait(TIMEOUT / 2)
 
-    if moment == 1:
-        sends.meanwhile = the_other
-    returned.append(call(_Statements(then=the_other, after=moment - 1).noted(relay), sends))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        if moment == 1:
+            sends.meanwhile = the_other
+        try:
+            returned.append(call(_Statements(then=the_other, after=moment - 1).noted(relay), sends))
+        finally:
+            may_go_on.set()
+        returned += [other.result() for other in others]
     return sends, sum(returned)
 
 

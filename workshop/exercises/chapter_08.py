@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from .calling import TIMEOUT, Raised, attempt, call, expect, record, shown
 from .listening import everything_said
 from .question import Wrong, question
-from .queues import client, counts, fill, fresh, noted, take_all
+from .queues import MAX_BATCH, client, counts, fill, fresh, noted, take_all
 
 LAB = {"queue": False}
 
@@ -141,9 +141,12 @@ def q4(lab, look):
     """look(sqs, url) -> the ids of all dead letters; they stay, and stay visible."""
     sqs = client()
     asked = noted(sqs, "ReceiveMessage")
+    given_back = noted(sqs, "ChangeMessageVisibilityBatch")
     url = fresh(sqs, "look-dlq", VisibilityTimeout="30")
     sent = fill(sqs, url, [f"letter {number}" for number in range(13)])
     found = call(look, sqs, url, timeout=10)
+    if (most := max((len(parameters["Entries"]) for parameters in given_back), default=0)) > MAX_BATCH:
+        raise Wrong("batch", f"it gives {most} back in one request: AWS refuses more than ten, and all stay hidden")
     visible, in_flight = counts(sqs, url)
     if visible + in_flight < len(sent):
         raise Wrong(

@@ -175,6 +175,7 @@ def q4(lab, allowed):
         ("user", "https://django.example.com@evil.example/", False),
         ("user", "https://django.example.com:443@evil.example/", False),
         ("user", "https://user:password@django.example.com/", False),
+        ("user", "https://:password@django.example.com/", False),
         ("scheme", "http://django.example.com/", False),
         ("scheme", "http://django.example.com:443/", False),
         ("port", "https://django.example.com:8443/", False),
@@ -212,7 +213,9 @@ def q5(lab, post_safely):
             ("the endpoint is no URL", "not an address", KEY, False),
             ("the key has a newline at its end, as one read from a file", server.url("/500"), KEY + "\n", False),
             ("the server never answers", server.url("/never"), KEY, False),
+            ("the server answers with what is no HTTP, and quotes the request", server.url("/200/garbled"), KEY, False),
             ("the server sends a byte now and then, for ever", server.url("/200/dripping"), KEY, None),
+            ("the server sends a byte of a header now and then", server.url("/200/dripping-headers"), KEY, False),
         ]:
             result = _posted(post_safely, endpoint, key, what)
             if "/elsewhere" in server.paths():
@@ -221,6 +224,10 @@ def q5(lab, post_safely):
                 raise Wrong("key", f"{what}, and the key is in the text, or in what it logs or prints")
             if success is not None and (result is None) != success:
                 raise Wrong("status", f"{what}, and it returned {shown(result)}. None is for 2xx, and for nothing else")
+            if result is not None and not (isinstance(result, str) and result.strip()):
+                raise Wrong(
+                    "no reason", f"{what}, and it returned {shown(result)}: a text that says why not was expected"
+                )
         request = server.requests[0]
     if request.headers["Authorization"] != f"Token {KEY}" or request.body.replace(b" ", b"") != b'{"image_id":7}':
         raise Wrong("request", "the server did not get the data as JSON, with the header Authorization: Token <key>")

@@ -107,7 +107,7 @@ def q3(lab, watch_dead_letters):
             raise Wrong("told", "the topic is not told both when it begins to sound, and when that is over")
     watched = [[dimension["Value"] for dimension in alarm["Dimensions"]] for alarm in alarms]
     if sorted(watched) != [["letters-dlq"], ["orders-dlq"]]:
-        raise Wrong("queues", f"it was called for {' and for '.join(queues)}, and the alarms there are watch {watched}")
+        raise Wrong("queues", f"it was called for {' and for '.join(queues)}, and its alarms watch {watched}")
 
 
 STATISTICS = {"Maximum": max, "Minimum": min, "Sum": sum, "Average": mean, "SampleCount": len}

@@ -147,7 +147,7 @@ def q4(lab, split):
             raise Wrong(wrong, f"{came}, and a part has the id {shown(ids.pop())}")
         if any({**part, "apps": apps, "id": ""} != {**message, "id": ""} for part in parts):
             raise Wrong("data", f"a part is {shown(parts[0])}; all but apps and id is to be as it was")
-    for strange in ("no JSON", '["a list"]', "7", '{"data": {}}'):
+    for strange in ("no JSON", '["a list"]', "7", '{"data": {}}', '{"data":{}}'):
         if (parts := call(split, record("sqs-4", strange))) != [strange]:
             raise Wrong("strange", f"for the body {strange!r} it returned {shown(parts)}")
 

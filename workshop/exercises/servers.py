@@ -6,6 +6,8 @@ with RecordingServer() as server:
     server.url("/500/echo")     # answers 500 with the headers of the request in the body, as a debug page does
     server.url("/never")        # answers when the server closes
     server.url("/200/dripping") # answers 200, with a byte of the body every tenth of a second, until it closes
+    server.url("/200/dripping-headers")  # the same, and what drips is a header
+    server.url("/200/garbled")  # answers with the headers of the request, and not as HTTP has it
     server.requests             # what came: .method, .path, .headers, .body
 """
 
@@ -58,6 +60,14 @@ class RecordingServer:
                     recorder._closing.wait(MOMENT)
                 answer = bytes(self.headers) if how == "echo" else content
                 status = int(what) if what.isdecimal() else 200
+                if how in ("garbled", "dripping-headers"):
+                    self.close_connection = True
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+                    if how == "garbled":
+                        self.wfile.write(b"\r\n" + bytes(self.headers).replace(b":", b"") + b"\r\n")
+                    while how == "dripping-headers" and not recorder._closing.wait(DRIP):
+                        self.wfile.write(b"x")
+                    return
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", "/elsewhere")
