@@ -72,7 +72,8 @@ def test_made_by_one_of_two_starts_then_used_and_completed(copy):
 
     packages = copy.folder / "requirements" / "learner.txt"
     first, wheels = packages.read_text(), copy.folder.parent / "wheels"
-    packages.write_text(first + wheel(wheels, "second_package"))
+    both_packages = first + wheel(wheels, "second_package")
+    packages.write_text(both_packages)
     wheel_of_another = wheels / "second_package-1.0-py3-none-any.whl"
     right = wheel_of_another.read_bytes()
     wheel_of_another.write_bytes(right + b"changed on the way")
@@ -87,7 +88,7 @@ def test_made_by_one_of_two_starts_then_used_and_completed(copy):
     packages.write_text(first)  # as after going back to the commit before: what was there is there still
     assert copy.run("demo", python=BASE).stderr == ""
 
-    packages.write_text(first + wheel(wheels, "second_package"))
+    packages.write_text(both_packages)
     wheel_of_another.write_bytes(right)
     completed = copy.run("demo", python=BASE, PATH=WITHOUT_UV)
     assert completed.returncode == 0, completed.stderr
