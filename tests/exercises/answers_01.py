@@ -89,7 +89,12 @@ def create_with_dead_letters(sqs, name, tries):
 """,
     ],
     "wrong": {
-        "raised": ["as given", ("json.dumps(policy)", "policy"), ('attributes["QueueArn"]', "dead_letters")],
+        "raised": [
+            "as given",
+            ("json.dumps(policy)", "policy"),
+            ("json.dumps(policy)", "str(policy)"),
+            ('attributes["QueueArn"]', "dead_letters"),
+        ],
         "kept": [
             (", Attributes=longer", ""),
             ("14 * 24", "4 * 24"),
@@ -130,6 +135,24 @@ def drain(sqs, queue_url, handle):
         "lost": ["as given", ("                continue\n", "")],
         "again": [(' if message["MessageId"] not in failed', "")],
         "short polling": [(", WaitTimeSeconds=20", ""), ("WaitTimeSeconds=20", "WaitTimeSeconds=0")],
+        "endless": [
+            """
+def drain(sqs, queue_url, handle):
+    done, failed = 0, set()
+    while messages := sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=20).get("Messages"):
+        [message] = messages
+        if message["MessageId"] in failed:
+            continue
+        try:
+            handle(message["Body"])
+        except Exception:
+            failed.add(message["MessageId"])
+            continue
+        done += 1
+        sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return done, len(failed)
+""",
+        ],
         "raised": [("except Exception", "except KeyError")],
         "not handled": [
             ("                continue\n", "                return done, len(failed)\n"),

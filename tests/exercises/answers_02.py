@@ -135,6 +135,7 @@ def batches(bodies):
 }
 q4 = {
     "right": [
+        ("allow_nan=False", 'allow_nan=False, separators=(",", ":")'),
         """
 def body_of(msg):
     body = json.dumps(msg, ensure_ascii=False, allow_nan=False).replace("\\uffff", "\\\\uffff")
@@ -158,6 +159,7 @@ def body_of(msg):
             (", allow_nan=False", ""),
             ("> 1_048_576", "> 1_048_577"),
             ("    if len(body) > 1_048_576", "    if False"),
+            ("len(body) >", "len(str(msg).encode()) >"),
         ],
         "error": [
             ("    body =", "    assert 'ratio' not in msg.get('data', {}), 'nan'\n    body ="),
@@ -228,6 +230,14 @@ def send_many(sqs, queue_url, bodies):
             ('answer.get("Failed", [])]', 'answer.get("Failed", []) if entry["SenderFault"]]'),
         ],
         "silent": [("raise NotSent(not_sent)", "print(not_sent)")],
+        "refused": [
+            (
+                "    not_sent = []",
+                "    not_sent = [n for n, body in enumerate(bodies) if len(body) > 1024]",
+                "NotSent(not_sent)",
+                "NotSent(set(not_sent))",
+            )
+        ],
         "raised": [("    if not_sent:\n        raise", "    if not_sent is not None:\n        raise")],
     },
 }

@@ -110,6 +110,7 @@ class ResizeSerializer(serializers.Serializer):
 q4 = {
     "right": [
         ('    if not done_now:\n        return Response({"message": "Already processed"})\n', ""),
+        ('["There is no such image."]', """[f"There is no image {data['image_id']}."]"""),
         """
 def respond(data, work):
     from rest_framework.exceptions import APIException, NotFound, ValidationError

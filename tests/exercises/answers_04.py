@@ -33,6 +33,7 @@ def status_through_tunnel(port, path):
             ("ngrok.disconnect(tunnel.public_url)", "[ngrok.disconnect(one.public_url) for one in ngrok.get_tunnels()]")
         ],
         "returned": [("answer.status_code", "answer"), ("answer.status_code", "200")],
+        "no tunnel": [("tunnel.public_url + path", 'f"http://localhost:{port}{path}"')],
         "not asked": [("answer = httpx.get(tunnel.public_url + path)", "answer = httpx.Response(int(path[1:]))")],
     },
 }
@@ -59,6 +60,7 @@ q3 = {
     "right": [
         ('["https://*.ngrok-free.dev"]', '("https://*.ngrok-free.dev",)'),
         ('["https', '["https://abc123.ngrok-free.dev", "https'),
+        ('dev"]', 'dev/"]'),
     ],
     "wrong": {
         "refused": ["as given", ("*", "abc123"), ('["https://*.ngrok-free.dev"]', "[]")],

@@ -75,6 +75,7 @@ async def deliver_all(event):
             ("            failed.append", "            0 and failed.append"),
             ("answer.raise_for_status()", "pass"),
             ('for app in message["apps"]', 'for app in message["apps"][:1]'),
+            ('for app in message["apps"]', 'for app in message["apps"][-1:]'),
         ],
         "good": [
             (
@@ -125,7 +126,7 @@ async def deliver(session, app, data, message_id):
             ("return type(error).__name__", "return None"),
             ("(aiohttp.ClientError, TimeoutError)", "TimeoutError"),
         ],
-        "returned": [("None if answer.ok", '"done" if answer.ok')],
+        "returned": [("None if answer.ok", '"done" if answer.ok'), ("answer.ok", "answer.status == 200")],
         "arrived": [("json=data", "json=json.dumps(data)"), ("Token {", "{")],
     },
 }
@@ -163,6 +164,19 @@ def handle(records, work, context):
         "stopped": [
             "as given",
             ("< 3000", "< 3"),
+            """
+def handle(records, work, context):
+    failed = []
+    for number, record in enumerate(records, 1):
+        try:
+            work(record["body"])
+        except Exception:
+            failed.append({"itemIdentifier": record["messageId"]})
+        if context.get_remaining_time_in_millis() < 3000:  # after the work, and not before
+            failed += [{"itemIdentifier": late["messageId"]} for late in records[number:]]
+            break
+    return {"batchItemFailures": failed}
+""",
             (
                 "    for record",
                 "    left = context.get_remaining_time_in_millis()\n    for record",

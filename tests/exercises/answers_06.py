@@ -4,6 +4,11 @@ q1 = {
     "right": [
         ('"MaximumBatchingWindowInSeconds": 5', '"MaximumBatchingWindowInSeconds": 1'),
         """
+READ = {"FunctionResponseTypes": ("ReportBatchItemFailures",)}
+images = {"BatchSize": 100, "MaximumBatchingWindowInSeconds": 5, "ScalingConfig": {"MaximumConcurrency": 2}} | READ
+payments = {"BatchSize": 10} | READ
+""",
+        """
 report = dict(FunctionResponseTypes=["ReportBatchItemFailures"])
 images = dict(report, BatchSize=100, MaximumBatchingWindowInSeconds=5, ScalingConfig=dict(MaximumConcurrency=2))
 payments = report

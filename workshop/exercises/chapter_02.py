@@ -132,10 +132,14 @@ def q4(lab, body_of):
         raise Wrong("character", f"the body holds a character that SQS refuses: {ascii(body)}")
     for number in (float("nan"), float("-inf")):
         _require_value_error(body_of, {"data": {"ratio": [number]}}, f"a message with {number} in it")
-    if len(call(body_of, {"text": "." * (MAX_BYTES - 12)})) != MAX_BYTES:
+    room = MAX_BYTES - len(call(body_of, {"text": ""}))  # JSON may be written with spaces or without
+    if len(call(body_of, {"text": "." * room})) != MAX_BYTES:
         raise Wrong("returned", "a message whose body has exactly 1,048,576 bytes is changed")
-    for text, what in (("." * (MAX_BYTES - 11), "a body of 1,048,577 bytes"), ("á" * 600_000, "600,000 times á")):
+    for text, what in (("." * (room + 1), "a body of 1,048,577 bytes"), ("á" * 600_000, "600,000 times á")):
         _require_value_error(body_of, {"text": text}, what)
+    escaped = attempt(body_of, {"text": "á" * 200_000})  # as escapes it is too large, in UTF-8 it is not
+    if not isinstance(escaped, Raised) and len(escaped.encode()) > MAX_BYTES:
+        raise Wrong("accepted", f"for 200,000 times á it returned a body of {len(escaped.encode()):,} bytes")
 
 
 @question(
@@ -168,6 +172,11 @@ def q5(lab, send_many):
     positions = getattr(outcome.error, "positions", None)
     if not isinstance(positions, (list, tuple, set)) or sorted(positions) != [3, 12]:
         raise Wrong("positions", f"{what}: positions 3 and 12. It raised {outcome}")
+    long = ["." * 2000, "," * 2000]
+    url = fresh(sqs, "exercise-2")
+    result = attempt(send_many, sqs, url, list(long))
+    if isinstance(result, Raised) or sorted(_sent(sqs, url).values()) != sorted(long):
+        raise Wrong("refused", "this queue takes 1 MiB, and two messages of 2,000 bytes were not sent once each")
 
 
 def _require_value_error(body_of, message: dict, what: str) -> None:

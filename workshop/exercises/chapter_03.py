@@ -99,17 +99,18 @@ def q3(lab, ResizeSerializer):  # noqa: N803  (a class)
 def q4(lab, respond):
     """respond(data, work) -> a Response whose status tells the sender the truth."""
     done = []
+    raises = {1: RuntimeError(INSIDE), 2: ValueError(INSIDE), 3: LookupError(INSIDE)}
 
     def work(image_id):
-        if isinstance(image_id, Exception):
-            raise image_id
+        if image_id in raises:
+            raise raises[image_id]
         done.append(image_id)
         return image_id == 7
 
     for data, expected, what in [
-        ({"image_id": RuntimeError(INSIDE)}, 500, "the work failed"),
-        ({"image_id": ValueError(INSIDE)}, 500, "the work raised a ValueError"),
-        ({"image_id": LookupError(INSIDE)}, 404, "there is no such image"),
+        ({"image_id": 1}, 500, "the work failed"),
+        ({"image_id": 2}, 500, "the work raised a ValueError"),
+        ({"image_id": 3}, 404, "there is no such image"),
         ({"image_id": 8}, 200, "the message was processed before"),
         ({"image_id": 7}, 200, "the work was done"),
         ({}, 400, "image_id is missing"),
@@ -118,7 +119,7 @@ def q4(lab, respond):
         status, text = _respond(respond, data, work)
         if status == 200 != expected:
             raise Wrong("done", f"{what}, and the status is 200: the sender deletes the message, and nobody will know")
-        if status != 200 == expected:
+        if expected == 200 and not 200 <= status < 300:
             raise Wrong("again", f"{what}, and the status is {status}: the message comes again. Done is 200")
         if INSIDE in text:
             raise Wrong("told", "the answer says what the exception said: strangers learn from that")
@@ -147,13 +148,14 @@ def q5(lab, BearerKeyAuthentication):  # noqa: N803  (a class)
     wrong = ["Bearer a-guess", "Bearer", f"Bearer {KEY} please", f"Token {KEY}", KEY, "Bearer schl\xfcssel"]
     for view, header in [(locked, None), *((view, header) for view in (locked, open_to_all) for header in wrong)]:
         answer = _ask(view, header)
+        situation = "without the header " if header is None else f"for {header!r} "
         if answer.status_code == 200:
             raise Wrong(
                 "let in", f"the header {header!r} is let in by a view that is open to all; only no header may be"
             )
         if not answer.headers.get("WWW-Authenticate", "").startswith("Bearer"):
-            raise Wrong("no scheme", f"for {header!r} the answer is {answer.status_code} and does not name Bearer")
-        expect(answer.status_code, 401, f"for {header!r} ")
+            raise Wrong("no scheme", f"{situation}the answer is {answer.status_code} and does not name Bearer")
+        expect(answer.status_code, 401, situation)
 
 
 def _ask(view: type, header: str | None):

@@ -36,6 +36,9 @@ def q1(lab, status_through_tunnel):
             raise Wrong(
                 "not asked", f"the server at that port should be asked once for each page; it saw {server.paths()}"
             )
+        itself = {f"{name}:{server.port}" for name in ("127.0.0.1", "localhost")}
+        if any(request.headers.get("Host") in itself for request in server.requests):
+            raise Wrong("no tunnel", "the page was asked for at the port itself; ask for it at the tunnel's public URL")
 
 
 @question(
@@ -76,8 +79,10 @@ def q3(lab, CSRF_TRUSTED_ORIGINS):  # noqa: N803  (Django's own name)
         if not _form_is_accepted(f"https://{name}.ngrok-free.dev", origins):
             raise Wrong("refused", f"a form from https://{name}.ngrok-free.dev is refused with 403")
     if plain := [origin for origin in origins if origin.startswith("http://")]:
-        raise Wrong("http", f"{plain[0]!r} is trusted, too: whoever is on the way can write such a page")
-    if strange := [origin for origin in origins if not origin.endswith(TUNNELS)]:
+        raise Wrong(
+            "http", f"{plain[0]!r} is trusted, too: it is no https, and whoever is on the way can write such a page"
+        )
+    if strange := [origin for origin in origins if not origin.rstrip("/").endswith(TUNNELS)]:
         raise Wrong("a stranger", f"{strange[0]!r} is not the address of your tunnel")
 
 

@@ -55,6 +55,7 @@ def q2(lab, deliver_all):
             record("slow", message(server.url("/200/later?slow"))),
             record("poison", "not JSON"),
             record("half", message(server.url("/200?half"), server.url("/500"))),
+            record("other half", message(server.url("/500"), server.url("/200?half"))),
             record("nobody", message(f"http://127.0.0.1:{free_port()}/")),
             record("good", message(server.url("/200?good"))),
         ]
@@ -66,7 +67,7 @@ def q2(lab, deliver_all):
     for name, path in [("slow", "/200/later?slow"), ("good", "/200?good")]:
         if arrived.count(path) != 1:
             raise Wrong("good", f"the good record {name!r} was delivered {arrived.count(path)} times, not once")
-    _require_reported(failed, {"busy", "poison", "half", "nobody"})
+    _require_reported(failed, {"busy", "poison", "half", "other half", "nobody"})
 
 
 @question(
@@ -98,6 +99,7 @@ def q3(lab, deliver):
         arrived = [(one.headers.get("Authorization"), json.loads(one.body)) for one in server.requests]
         if arrived != [(f"Token {KEY}", {"image_id": 7})] * 3:
             raise Wrong("arrived", f"what arrived at the app is not what it should: {shown(arrived[0])}")
+        expect(call(run, server.url("/201")), None, "for an app that answered 201 ")
         nobody = f"http://127.0.0.1:{free_port()}/"
         texts = [attempt(run, url) for url in (server.url("/503"), nobody, server.url("/never"))]
     if isinstance(texts[2], Raised):
@@ -152,6 +154,10 @@ def q4(lab, handle):
     if len(begun) < 5:
         raise Wrong("given up", f"it had 30 seconds, five records take 10, and it worked on {len(begun)} of them")
     _require_reported(failed, set())
+    failed, begun = failed_of(["1", "2"], 2.5)
+    if begun:
+        raise Wrong("stopped", "it was called with 2.5 seconds left, and began with a record all the same")
+    _require_reported(failed, {"record 1", "record 2"})
 
 
 @question(

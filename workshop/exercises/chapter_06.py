@@ -44,7 +44,8 @@ def q1(lab, images, payments):
             raise Wrong(
                 "FIFO", f"{name}: for a FIFO queue, AWS takes a BatchSize of 10 at most, and no batching window"
             )
-        if found.get("FunctionResponseTypes") != READ["FunctionResponseTypes"]:
+        found["FunctionResponseTypes"] = list(found.get("FunctionResponseTypes", []))  # boto3 takes a tuple, too
+        if found["FunctionResponseTypes"] != READ["FunctionResponseTypes"]:
             raise Wrong("switch", f"{name}: Lambda reads no list of failures, and so it deletes what has failed")
         wanted = WANTED[name] | READ
         if 1 <= window < wanted["MaximumBatchingWindowInSeconds"]:  # less waiting is no mistake
