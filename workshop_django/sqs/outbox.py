@@ -221,12 +221,12 @@ def _note_sent(using: str, sent: dict[int, str], now: datetime) -> None:
     connection = connections[using]
     cases, places = " ".join(["WHEN %s THEN %s"] * len(sent)), ", ".join(["%s"] * len(sent))
     ids = [value for pair in sent.items() for value in pair]
+    statement = (  # made of placeholders alone; every value is a parameter
+        f"UPDATE sqs_outboxmessage SET message_id = CASE id {cases} END, sent_at = %s, not_before = NULL, "  # noqa: S608 # nosec B608
+        f"last_error = '' WHERE id IN ({places}) AND sent_at IS NULL"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE sqs_outboxmessage SET message_id = CASE id {cases} END, sent_at = %s, not_before = NULL,"  # noqa: S608
-            f" last_error = '' WHERE id IN ({places}) AND sent_at IS NULL",
-            [*ids, connection.ops.adapt_datetimefield_value(now), *sent],
-        )
+        cursor.execute(statement, [*ids, connection.ops.adapt_datetimefield_value(now), *sent])
 
 
 def end_rests(*, using: str | None = None) -> int:
