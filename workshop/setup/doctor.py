@@ -28,7 +28,7 @@ from workshop.run_folders import unused_run_folders, used_run_folders
 
 from . import installation, virtual_environment
 
-NEWEST_TRIED = (3, 13)  # of Python
+NEWEST_TRIED = (3, 14)  # of Python
 SPACE_TO_RUN = 100  # megabytes that a lab with some uploads may take
 ANSWER_TIME = 20  # seconds that another program may take to say its version
 AWS_CLI_WITH_ENDPOINT_URL = {1: 29, 2: 13}  # since these minor versions `aws` reads AWS_ENDPOINT_URL

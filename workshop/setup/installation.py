@@ -246,7 +246,7 @@ DIAGNOSES = [
     (
         r"No matching distribution found|No solution found",
         "A package has no version for this Python and system, or the package index is incomplete. Use Python "
-        "3.11 to 3.13 from https://www.python.org/downloads/, then run this again.",
+        "3.11 to 3.14 from https://www.python.org/downloads/, then run this again.",
     ),
 ]
 
