@@ -121,7 +121,7 @@ def _send(using, claim):
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_product_that_is_broken_on_purpose_is_caught(pipeline, what):
+def test_a_product_that_is_broken_on_purpose_is_caught_within_a_few_runs(pipeline, what):
     file, code, parts, (name, seed) = BROKEN[what]
     text = (pipeline.code / file).read_text(encoding="utf-8")
 
@@ -133,7 +133,8 @@ def test_a_product_that_is_broken_on_purpose_is_caught(pipeline, what):
     replace(text + code)
     pipeline.mend()
     try:
-        assert account_of(pipeline, name, seed).wrong
+        # A seed plans a run; threads do not keep to the plan on a busy machine, so it may take another one.
+        assert any(account_of(pipeline, name, each).wrong for each in range(seed, seed + 8))
     finally:
         replace(text)
         pipeline.mend()
