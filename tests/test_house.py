@@ -12,6 +12,7 @@ from workshop.exercises import notebook
 from workshop.folders import CHECKOUT
 
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = sorted(notebook.SOLUTIONS.glob("*.ipynb"))
 PRODUCT = [CHECKOUT / "lambda_function.py", *sorted((CHECKOUT / "workshop_django").rglob("*.py"))]
 
 
@@ -78,11 +79,18 @@ def test_every_cell_was_run_none_is_longer_than_a_screen_and_none_minds_where_it
         assert len(cell_text(cell).splitlines()) <= 16, cell_text(cell)
 
 
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_every_cell_of_a_solution_was_run(path):
+    assert all(cell["execution_count"] for cell in code_cells(path))
+
+
 @pytest.mark.parametrize(
     "path",
     [
         *NOTEBOOKS,
-        *sorted(notebook.SOLUTIONS.glob("*.ipynb")),
+        *SOLUTIONS,
+        *sorted((CHECKOUT / "instructor").glob("*.md")),
+        *sorted((CHECKOUT / "hosting").rglob("*.md")),
         *[
             CHECKOUT / "README.md",
             CHECKOUT / "CONTRIBUTING.md",
