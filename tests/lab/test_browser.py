@@ -2,12 +2,14 @@
 
 import os
 import re
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from pyngrok import ngrok
 
 from workshop import display
-from workshop.lab import Lab, browser
+from workshop.lab import Lab, browser, tunnel
 
 PAGE = "http://127.0.0.1:8000/live/?now=1"
 
@@ -59,3 +61,17 @@ def test_below_a_hubs_proxy_django_makes_links_that_lead_back_through_it(monkeyp
         )
         assert answer.status_code == 400, "the form was not taken for this site's own"
     assert "FORCE_SCRIPT_NAME" not in os.environ
+
+
+def test_on_a_hub_the_agents_page_is_answered_under_the_hubs_name_and_its_links_lead_back(monkeypatch, tmp_path):
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ana/")
+    tunnel.configure(tmp_path, None)
+    try:
+        agent = ngrok.get_ngrok_process().api_url
+        prefix = browser.prefix(urlsplit(agent).port)
+        proxied = {"Host": "hub.example.org", "X-Forwarded-Prefix": prefix}
+        page = httpx.get(f"{agent}/inspect/http", headers=proxied)
+    finally:
+        tunnel.restore()
+    assert page.status_code == 200
+    assert f'href="{prefix}/inspect/http"' in page.text

@@ -314,6 +314,13 @@ def test_a_folder_that_may_not_be_written_to_is_a_sentence():
     assert "Traceback" not in done.stderr
 
 
+def test_somebody_elses_checkout_is_a_sentence_also_where_all_is_installed(monkeypatch):
+    assert virtual_environment.ready_here()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # nothing is closed to root, who may be running this
+    with pytest.raises(SystemExit, match="WORKSHOP_HOME"):
+        virtual_environment.enter("needed", ["lab"])
+
+
 def at_least_3_11(python):
     code = "import sys; sys.exit(sys.version_info < (3, 11))"
     return subprocess.run([python, "-c", code]).returncode == 0

@@ -88,7 +88,7 @@ class Agent:
 
     async def page(self, request: web.Request) -> web.Response:
         urls = [endpoint.public_url for endpoint in self._endpoints.values()]
-        prefix = browser.prefix(request.url.port) if "X-Forwarded-Prefix" in request.headers else ""
+        prefix = request.headers.get("X-Forwarded-Prefix", "") if browser.on_a_hub() else ""  # the proxy says it
         return web.Response(text=page(self._exchanges, urls, prefix), content_type="text/html")
 
 

@@ -12,13 +12,13 @@ def page(exchanges: Iterable[Exchange], public_urls: list[str], prefix: str = ""
     links = ", ".join(f'<a href="{browser.address(url)}">{url}</a>' for url in public_urls)
     rows = "".join(
         f"<tr><td>{e.start:%H:%M:%S}</td><td>{html.escape(e.method)}</td>"
-        f'<td><a href="{prefix}/api/requests/http/{e.id}">{html.escape(e.uri)}</a></td>'
+        f'<td><a href="{html.escape(prefix)}/api/requests/http/{e.id}">{html.escape(e.uri)}</a></td>'
         f"<td>{f'{e.status} {html.escape(e.reason)}' if e.status else 'no answer yet'}</td>"
         f'<td class="number">{f"{e.duration / 1e6:.1f} ms" if e.duration else ""}</td></tr>'
         for e in exchanges
     )
     return PAGE.format(
-        prefix=prefix,
+        prefix=html.escape(prefix),
         tunnels=f"Open tunnels: {links}" if links else "No tunnel is open.",
         requests=f"<table>{TABLE_HEAD}{rows}</table>" if rows else "<p>No request has come through a tunnel yet.</p>",
     )
