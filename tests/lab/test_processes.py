@@ -214,6 +214,7 @@ import os, sys
 from workshop.run_folders import run_folder
 print(run_folder(), flush=True)
 if os.fork() == 0:
+    print("here", flush=True)
     sys.stdin.read()
 os._exit(0)
 """
@@ -223,6 +224,7 @@ os._exit(0)
 def test_a_process_that_was_forked_does_not_keep_the_folder_of_the_one_it_came_from():
     parent = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     folder = Path(parent.stdout.readline().strip())
+    assert parent.stdout.readline() == "here\n"
     parent.wait(30)
     assert not run_folders.in_use(folder)  # and the child waits
     parent.stdin.close()
