@@ -57,7 +57,7 @@ def _break_a_part(args) -> int:
     from workshop.run_folders import run_folder
 
     if args.mode not in FAULTS:
-        args.parser.error(f"--break takes {', '.join(MODES)}, {', '.join(FAULTS)}; not {args.mode!r}.")
+        args.parser.error(f"--break takes {', '.join(dict.fromkeys([*MODES, *FAULTS]))}; not {args.mode!r}.")
     if args.images or args.apps > 1:
         args.parser.error(f"--break {args.mode} uploads pictures of its own: leave the images and --apps out.")
     fault = FAULTS[args.mode]

@@ -5,7 +5,7 @@ happens (--list names them all), the fault is mended, and each image is accounte
 something is told with the command that repeats it, and the exit status is 1.
 """
 
-HELP = "breaks everything again and again, and counts what was lost: nothing"
+HELP = "breaks everything again and again, and counts what was lost or doubled"
 
 LABS_AT_ONCE = 3
 
